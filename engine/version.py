@@ -1,0 +1,3 @@
+"""State the version of Phidelity."""
+
+VERSION = "0.1.0"
