@@ -1,0 +1,23 @@
+# Set-up, run and checks. Everything is done by bootstrap.py, so each target also works without make.
+ifeq ($(OS),Windows_NT)
+PYTHON ?= python
+else
+PYTHON ?= python3
+endif
+
+.PHONY: run test setup lock
+
+run:
+	@$(PYTHON) bootstrap.py run
+
+test:
+	@$(PYTHON) bootstrap.py test $(ARGS)
+
+setup:
+	@$(PYTHON) bootstrap.py setup
+
+# Resolve the pins again after a change of pyproject.toml (needs uv). CUDA libraries of torch come with torch where it needs them.
+lock:
+	uv pip compile -q --universal --python-version 3.11 --no-annotate --no-header --extra train --extra dev pyproject.toml -o requirements/dev.lock
+	sed -i -E '/^(cuda-|nvidia-|triton)/d' requirements/dev.lock
+	uv pip compile -q --universal --python-version 3.11 --no-annotate --no-header -c requirements/dev.lock pyproject.toml -o requirements/app.lock

@@ -1,0 +1,138 @@
+"""Start a job in its own process and follow it through its folder, from any process.
+
+The folder is the truth: `job.json`, `events.jsonl`, `process.json` (id and start time of the process that works on
+it), `log.txt` (what it printed), and `stop` (a request to end).
+"""
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import BinaryIO
+
+import psutil
+
+from engine.errors import EngineError
+from engine.jobs.events import Job, JobDone, JobEvent, JobFailed, decode_event, encode_job
+from engine.launch import child_environment, python_command
+
+JOB_FILE, EVENTS_FILE, PROCESS_FILE, LOG_FILE, STOP_FILE = "job.json", "events.jsonl", "process.json", "log.txt", "stop"
+DIED_AFTER_SECONDS = 10.0
+"""How long a started process may take to sign `process.json` before it counts as dead."""
+
+
+class JobHandle:
+    """Follow one job. `poll` and `cancel` never block for long, so a timer of the window may call them."""
+
+    def __init__(self, folder: Path, process: subprocess.Popen[bytes] | None = None) -> None:
+        """Attach to the job in `folder`; `process` is given by `start`."""
+        self.folder = folder
+        self.finished = False
+        self._process = process
+        self._offset = 0
+        self._attached_at = time.monotonic()
+
+    def poll(self) -> list[JobEvent]:
+        """Give the events since the last call; JobDone or JobFailed is the last of all and sets `finished`."""
+        if self.finished:
+            return []
+        alive = self.running()  # asked before reading: a process that ends in between has already written everything
+        events = self._read_new()
+        if not alive and not (events and isinstance(events[-1], JobDone | JobFailed)):
+            events.append(self._death())
+        self.finished = bool(events) and isinstance(events[-1], JobDone | JobFailed)
+        return events
+
+    def cancel(self) -> None:
+        """Ask the job to end; it answers with JobFailed `cancelled`."""
+        (self.folder / STOP_FILE).touch()
+
+    def wait(self, timeout: float) -> JobDone | JobFailed:
+        """Block until the end and return the last event. Raises TimeoutError."""
+        deadline = time.monotonic() + timeout
+        while time.monotonic() < deadline:
+            for event in self.poll():
+                if isinstance(event, JobDone | JobFailed):
+                    return event
+            time.sleep(0.05)
+        raise TimeoutError(f"the job in {self.folder} is still running")
+
+    def running(self) -> bool:
+        """Tell whether the process of this job is alive."""
+        if self._process is not None:
+            return self._process.poll() is None
+        owner = _owner(self.folder)
+        return owner is not None or (
+            not (self.folder / PROCESS_FILE).exists() and time.monotonic() - self._attached_at < DIED_AFTER_SECONDS
+        )
+
+    def _read_new(self) -> list[JobEvent]:
+        try:
+            with open(self.folder / EVENTS_FILE, "rb") as file:
+                file.seek(self._offset)
+                data = file.read()
+        except FileNotFoundError:
+            return []
+        complete = data[: data.rfind(b"\n") + 1]
+        self._offset += len(complete)
+        events = (decode_event(line) for line in complete.decode("utf-8", "replace").splitlines())
+        return [event for event in events if event is not None]
+
+    def _death(self) -> JobFailed:
+        try:
+            log = (self.folder / LOG_FILE).read_text("utf-8", "replace")[-4000:]
+        except OSError:
+            log = ""
+        return JobFailed("job_died", "The job ended without a result.", "Start it again.", log or None)
+
+
+def start(job: Job, folder: Path) -> JobHandle:
+    """Write the job into `folder` (made if missing) and start its process, which outlives this one.
+
+    Raises EngineError `busy` when a process already works on this folder, `disk_full` when it cannot be written.
+    """
+    if _owner(folder) is not None:
+        raise EngineError("busy", "This job is already running.", "Wait for it or cancel it.")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for stale in (EVENTS_FILE, PROCESS_FILE, STOP_FILE):
+            (folder / stale).unlink(missing_ok=True)
+        (folder / JOB_FILE).write_text(encode_job(job), "utf-8")
+        with open(folder / LOG_FILE, "wb") as log:
+            process = _start_process(folder, log)
+    except OSError as error:
+        message = f"The job's folder cannot be written: {error.strerror}."
+        raise EngineError("disk_full", message, "Free some space or choose another folder.") from error
+    return JobHandle(folder, process)
+
+
+def sign(folder: Path) -> None:
+    """Write this process into `process.json`, so that others know who works on the folder."""
+    me = psutil.Process()
+    (folder / PROCESS_FILE).write_text(json.dumps({"pid": me.pid, "created": me.create_time()}), "utf-8")
+
+
+def _owner(folder: Path) -> int | None:
+    """Give the id of the live process that works on `folder`, else None."""
+    try:
+        owner = json.loads((folder / PROCESS_FILE).read_text("utf-8"))
+        process = psutil.Process(int(owner["pid"]))
+        alive = process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+        return process.pid if alive and abs(process.create_time() - float(owner["created"])) < 1.0 else None
+    except (OSError, ValueError, KeyError, TypeError, psutil.Error):
+        return None
+
+
+def _start_process(folder: Path, log: BinaryIO) -> subprocess.Popen[bytes]:
+    """Start `python -m engine.jobs folder` in a session of its own, so that it outlives the window."""
+    flags = subprocess.CREATE_NO_WINDOW | subprocess.CREATE_NEW_PROCESS_GROUP if sys.platform == "win32" else 0
+    return subprocess.Popen(
+        python_command("engine.jobs", str(folder)),
+        stdin=subprocess.DEVNULL,
+        stdout=log,
+        stderr=log,
+        env=child_environment(),
+        creationflags=flags,
+        start_new_session=True,
+    )
