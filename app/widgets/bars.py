@@ -1,0 +1,125 @@
+"""Show and set amounts on thin bars.
+
+ThinProgress("Import")          # .set_fraction(0.5); .set_fraction(None) shows that it is under way
+bar.set_tone("warning")         # tones: accent warning bad
+LabelledSlider("Temperature", 0.0, 2.0, 0.05)   # .value(), .set_value(0.7), signal value_changed(float)
+ValueRow("Runs on", "CPU, 8 threads")           # muted name left, value right; .set_value("...")
+"""
+
+from typing import Literal
+
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtGui import QWheelEvent
+from PySide6.QtWidgets import QHBoxLayout, QProgressBar, QSlider, QVBoxLayout, QWidget
+
+from app.widgets.labels import ElidedLabel, Label
+from app.widgets.style import restyle
+
+BarTone = Literal["accent", "warning", "bad"]
+PARTS = 1000
+
+
+class ThinProgress(QProgressBar):
+    """Show a fraction as a line of four pixels."""
+
+    def __init__(self, accessible_name: str, parent: QWidget | None = None) -> None:
+        """Make an empty bar; the name is read by screen readers."""
+        super().__init__(parent)
+        self.setProperty("kind", "thin")
+        self.setProperty("tone", "accent")
+        self.setAccessibleName(accessible_name)
+        self.setTextVisible(False)
+        self.setFixedHeight(4)
+        self.setRange(0, PARTS)
+
+    def set_fraction(self, fraction: float | None) -> None:
+        """Show how far it is, or with None that it is under way."""
+        self.setRange(0, 0 if fraction is None else PARTS)
+        if fraction is not None:
+            self.setValue(round(min(max(fraction, 0.0), 1.0) * PARTS))
+
+    def set_tone(self, tone: BarTone) -> None:
+        """Change the colour of the filled part."""
+        restyle(self, "tone", tone)
+
+
+class _Slider(QSlider):
+    """Leave the wheel to the page that scrolls."""
+
+    def wheelEvent(self, event: QWheelEvent) -> None:
+        """Pass the wheel on, so that scrolling past never changes a setting."""
+        event.ignore()
+
+
+class LabelledSlider(QWidget):
+    """Set a number between two limits: name and number above, a thin slider below."""
+
+    value_changed = Signal(float)
+
+    def __init__(
+        self, name: str, minimum: float, maximum: float, step: float, decimals: int = 2, parent: QWidget | None = None
+    ) -> None:
+        """Make a slider that moves in steps and shows the number with up to `decimals` digits."""
+        super().__init__(parent)
+        self._minimum = minimum
+        self._step = step
+        self._decimals = decimals
+        self._number = Label()
+        self._slider = _Slider(Qt.Orientation.Horizontal)
+        self._slider.setAccessibleName(name)
+        self._slider.setRange(0, round((maximum - minimum) / step))
+        self._slider.valueChanged.connect(self._moved)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(2)
+        layout.addLayout(_row(Label(name, "muted"), self._number))
+        layout.addWidget(self._slider)
+        self._show_number()
+
+    def value(self) -> float:
+        """Return the number."""
+        return round(self._minimum + self._slider.value() * self._step, self._decimals)
+
+    def set_value(self, value: float) -> None:
+        """Set the number without emitting `value_changed`."""
+        blocked = self._slider.blockSignals(True)
+        self._slider.setValue(round((value - self._minimum) / self._step))
+        self._slider.blockSignals(blocked)
+        self._show_number()
+
+    def _moved(self) -> None:
+        self._show_number()
+        self.value_changed.emit(self.value())
+
+    def _show_number(self) -> None:
+        self._number.setText(f"{self.value():.{self._decimals}f}".rstrip("0").rstrip("."))
+
+
+class ValueRow(QWidget):
+    """Show a name and its value on one line."""
+
+    def __init__(self, name: str, value: str = "", parent: QWidget | None = None) -> None:
+        """Make a row; a long value is shortened."""
+        super().__init__(parent)
+        self._name = name
+        self._value = ElidedLabel()
+        self._value.setAlignment(Qt.AlignmentFlag.AlignRight)
+        layout = _row(Label(name, "muted"), self._value)
+        layout.setContentsMargins(0, 0, 0, 0)
+        self.setLayout(layout)
+        self.set_value(value)
+
+    def set_value(self, value: str) -> None:
+        """Show another value."""
+        self._value.setText(value)
+        self.setAccessibleName(f"{self._name}: {value}")
+
+
+def _row(left: QWidget, right: QWidget) -> QHBoxLayout:
+    layout = QHBoxLayout()
+    layout.setSpacing(8)
+    layout.addWidget(left)
+    if not isinstance(right, ElidedLabel):
+        layout.addStretch()
+    layout.addWidget(right)
+    return layout
