@@ -1,5 +1,6 @@
 """Know where models are kept and turn a name into a file."""
 
+import re
 import sys
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from engine.errors import EngineError
 
 APP_NAME = "Phidelity"
 STARTER_NAME = "starter"
+DEFAULT_QUANTIZATION = "q4_k_m"
 
 
 def default_models_dir() -> Path:
@@ -51,3 +53,12 @@ def resolve_model(name: str, models_dir: Path | None = None) -> Path:
         f"There is no model called {name!r} in the library and no such file.",
         "See the names with: python -m engine models",
     )
+
+
+def file_name_for(source: Path, name: str | None, quantization: str | None) -> str:
+    """Name the GGUF file that an import of `source` (checkpoint directory or GGUF file) makes in the library."""
+    is_gguf = source.suffix.lower() == ".gguf"
+    stem = name or (source.stem if is_gguf else source.name if source.is_dir() else source.parent.name)
+    stem = re.sub(r'[<>:"/\\|?*\x00-\x1f]+', "-", stem).strip(" .-") or "model"
+    suffix = "" if is_gguf and not quantization else f"-{(quantization or DEFAULT_QUANTIZATION).upper()}"
+    return f"{stem[:120]}{'' if stem.upper().endswith(suffix) else suffix}.gguf"

@@ -1,0 +1,91 @@
+"""Make a model of the library from a checkpoint directory or a GGUF file."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from converter.convert import Progress, convert
+from converter.errors import ConversionCancelled
+from converter.gguf_file import read_header
+from engine.errors import EngineError
+from engine.jobs.events import ImportJob, JobProgress, QuantizeJob
+from engine.jobs.ggml_quantizer import GgmlQuantizer
+from engine.jobs.output import partial_file
+from engine.jobs.pace import Pace
+from engine.jobs.quantize_model import quantize_model
+from engine.library.folders import DEFAULT_QUANTIZATION
+
+COPY_CHUNK_BYTES = 16 << 20
+
+
+def import_model(job: ImportJob, report: Callable[[JobProgress], None], stopped: Callable[[], bool]) -> dict[str, Any]:
+    """Convert or copy `job.source` to `job.out`; return `path` and `size_bytes`.
+
+    Raises EngineError, ConversionError, ConversionCancelled or OSError, after which nothing is left at `job.out`.
+    """
+    source = Path(job.source)
+    out = Path(job.out)
+    if out.exists():
+        raise EngineError("bad_request", f"There is already a model file {out.name}.", "Choose another name.")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    if source.suffix.lower() == ".gguf":
+        return _import_gguf(job, source, out, report, stopped)
+    return _import_checkpoint(job, source if source.is_dir() else source.parent, out, report, stopped)
+
+
+def _import_checkpoint(
+    job: ImportJob,
+    source: Path,
+    out: Path,
+    report: Callable[[JobProgress], None],
+    stopped: Callable[[], bool],
+) -> dict[str, Any]:
+    pace = Pace()
+
+    def on_progress(progress: Progress) -> None:
+        if stopped():
+            raise ConversionCancelled
+        rate, left = pace.update(progress.done_bytes, progress.total_bytes)
+        report(JobProgress("convert", progress.done, progress.total, "tensors", rate, left))
+
+    with GgmlQuantizer() as quantizer:
+        convert(
+            source,
+            out,
+            outtype=job.quantization or DEFAULT_QUANTIZATION,
+            quantizer=quantizer,
+            name=job.name,
+            progress=on_progress,
+        )
+    return {"path": str(out), "size_bytes": out.stat().st_size}
+
+
+def _import_gguf(
+    job: ImportJob,
+    source: Path,
+    out: Path,
+    report: Callable[[JobProgress], None],
+    stopped: Callable[[], bool],
+) -> dict[str, Any]:
+    present = read_header(source).quantization
+    if job.quantization and job.quantization.upper() != present:
+        return quantize_model(QuantizeJob(job.source, job.out, job.quantization), report, stopped)
+    _copy(source, out, report, stopped)
+    return {"path": str(out), "size_bytes": out.stat().st_size}
+
+
+def _copy(source: Path, out: Path, report: Callable[[JobProgress], None], stopped: Callable[[], bool]) -> None:
+    total = source.stat().st_size
+    pace = Pace()
+    with partial_file(out, total) as partial, open(source, "rb") as reader, open(partial, "wb") as writer:
+        done = 0
+        while chunk := reader.read(COPY_CHUNK_BYTES):
+            if stopped():
+                raise ConversionCancelled
+            writer.write(chunk)
+            done += len(chunk)
+            rate, left = pace.update(done, total)
+            report(JobProgress("copy", done, total, "bytes", rate, left))
+        writer.flush()
+        os.fsync(writer.fileno())

@@ -1,0 +1,104 @@
+"""Quantise a GGUF file with llama.cpp's own quantiser."""
+
+import ctypes
+import re
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from llama_cpp import llama_cpp
+
+from converter.errors import ConversionCancelled
+from converter.gguf_file import read_header
+from engine.errors import EngineError
+from engine.jobs.events import JobProgress, QuantizeJob
+from engine.jobs.importance import as_llama_array, read_importance
+from engine.jobs.output import partial_file
+from engine.jobs.pace import Pace
+
+UNQUANTIZED = ("F32", "F16", "BF16")
+ROW_BUFFER_BYTES = 256 << 20
+TENSOR_COUNT = re.compile(r"^\[\s*(\d+)/\s*(\d+)\]")
+"""How llama.cpp begins its line on each tensor."""
+
+
+def quantize_model(
+    job: QuantizeJob, report: Callable[[JobProgress], None], stopped: Callable[[], bool]
+) -> dict[str, Any]:
+    """Write `job.source` to `job.out` in another quantisation; return `path` and `size_bytes`.
+
+    Raises EngineError `bad_request` for a type that llama.cpp does not know or a source that is quantised already,
+    `model_invalid` when it refuses the file; ConversionError, ConversionCancelled, OSError.
+    """
+    source, out = Path(job.source), Path(job.out)
+    present = read_header(source).quantization
+    if present not in UNQUANTIZED:
+        message = f"{source.name} is already quantised ({present}); doing it again would lose more than it saves."
+        raise EngineError("bad_request", message, "Start from a file in F16, BF16 or F32.")
+    params = llama_cpp.llama_model_quantize_default_params()
+    params.ftype = file_type(job.quantization)
+    params.max_buf_size = ROW_BUFFER_BYTES
+    importance = read_importance(Path(job.imatrix)) if job.imatrix else {}
+    array = as_llama_array(importance)
+    if importance:
+        params.imatrix = array
+    with partial_file(out, source.stat().st_size // 4) as partial:
+        _Quantization(source, partial, params).run(report, stopped)
+    return {"path": str(out), "size_bytes": out.stat().st_size}
+
+
+def file_type(quantization: str) -> int:
+    """Give llama.cpp's number of a file type such as `q4_k_m`. Raises EngineError `bad_request`."""
+    name = quantization.upper()
+    prefix = "LLAMA_FTYPE_ALL_" if name == "F32" else "LLAMA_FTYPE_MOSTLY_"
+    number = getattr(llama_cpp, prefix + name, None)
+    if number is None:
+        known = "f32, bf16, f16, q8_0, q6_k, q5_k_m, q4_k_m, q4_0, q3_k_m, q2_k"
+        raise EngineError(
+            "bad_request", f"There is no quantisation called {quantization!r}.", f"Choose one of: {known}."
+        )
+    return int(number)
+
+
+class _Quantization:
+    """Run llama.cpp's quantiser in a thread and read its progress from its log, which is the only place that tells."""
+
+    def __init__(self, source: Path, out: Path, params: Any) -> None:
+        self._source, self._out, self._params = source, out, params
+        self._position = (0, 0)
+        self._log: list[str] = []
+        self._status: int | None = None
+
+    def run(self, report: Callable[[JobProgress], None], stopped: Callable[[], bool]) -> None:
+        callback = llama_cpp.llama_log_callback(self._on_log)
+        llama_cpp.llama_log_set(callback, ctypes.c_void_p(0))
+        thread = threading.Thread(target=self._work, daemon=True)
+        thread.start()
+        total_bytes = self._source.stat().st_size
+        pace = Pace()
+        while thread.is_alive():
+            thread.join(0.1)
+            if stopped():
+                # llama.cpp cannot be interrupted: its daemon thread goes on until the process ends.
+                raise ConversionCancelled
+            done, total = self._position
+            rate, left = pace.update(total_bytes * done // max(total, 1), total_bytes)
+            report(JobProgress("quantize", done, total, "tensors", rate, left))
+        if self._status != 0:
+            cause = next(
+                (line for line in reversed(self._log) if "failed" in line or "error" in line), "no reason given"
+            )
+            message = f"llama.cpp cannot quantise {self._source.name}: {cause.split(': ', 1)[-1].strip()}."
+            raise EngineError("model_invalid", message, "Try another quantisation.", "".join(self._log[-40:]))
+
+    def _work(self) -> None:
+        paths = str(self._source).encode(), str(self._out).encode()
+        self._status = llama_cpp.llama_model_quantize(*paths, ctypes.byref(self._params))
+
+    def _on_log(self, level: int, text: bytes, user_data: Any) -> None:
+        line = text.decode("utf-8", "replace")
+        self._log.append(line)
+        del self._log[:-200]
+        if match := TENSOR_COUNT.match(line):
+            self._position = int(match[1]), int(match[2])

@@ -1,0 +1,99 @@
+"""Run one job in this process and write what happens to its folder."""
+
+import os
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+
+from converter.errors import ConversionCancelled, ConversionError
+from engine.errors import EngineError
+from engine.jobs.events import ImportJob, Job, JobDone, JobEvent, JobFailed, JobProgress, decode_job, encode_event
+from engine.jobs.handle import EVENTS_FILE, JOB_FILE, STOP_FILE, sign
+from engine.jobs.import_model import import_model
+from engine.jobs.quantize_model import quantize_model
+
+PROGRESS_INTERVAL_SECONDS = 0.1
+
+Report = Callable[[JobProgress], None]
+Stopped = Callable[[], bool]
+
+
+def run_job(job: Job, report: Report, stopped: Stopped) -> JobDone | JobFailed:
+    """Do the work of any kind of job; every known failure becomes JobFailed, and unknown ones keep their traceback."""
+    try:
+        if isinstance(job, ImportJob):
+            return JobDone(import_model(job, report, stopped))
+        return JobDone(quantize_model(job, report, stopped))
+    except ConversionCancelled:
+        return JobFailed("cancelled", "Cancelled.")
+    except (EngineError, ConversionError) as error:
+        return JobFailed(error.code, error.message, error.remedy, getattr(error, "details", None))
+    except MemoryError:
+        return JobFailed("out_of_memory", "This computer ran out of memory.", "Close other programs and start again.")
+    except OSError as error:
+        return JobFailed(*describe_os_error(error), details=traceback.format_exc())
+    except Exception:
+        message = "Something unexpected went wrong."
+        return JobFailed("internal", message, "Start it again; if it comes back, report it.", traceback.format_exc())
+
+
+def describe_os_error(error: OSError) -> tuple[str, str, str]:
+    """Give code, sentence and remedy of a failure of the file system."""
+    name = f" ({Path(error.filename).name})" if error.filename else ""
+    if error.errno == 28:  # ENOSPC, the same number on every system
+        return "disk_full", f"The disk is full{name}.", "Free some space and start again."
+    return (
+        "file_failed",
+        f"A file cannot be read or written{name}: {error.strerror}.",
+        "Check the folder and start again.",
+    )
+
+
+def run_folder(folder: Path) -> int:
+    """Run the job in `folder`, writing `events.jsonl`; return the exit status."""
+    sign(folder)
+    with open(folder / EVENTS_FILE, "ab") as events:
+        try:
+            job = decode_job((folder / JOB_FILE).read_text("utf-8"))
+        except (EngineError, OSError) as error:
+            outcome: JobDone | JobFailed = JobFailed("bad_request", str(error), "Start the job again.")
+        else:
+            lower_priority()
+            outcome = run_job(
+                job, _Throttled(lambda event: _append(events.fileno(), event)), (folder / STOP_FILE).exists
+            )
+        _append(events.fileno(), outcome)
+        os.fsync(events.fileno())
+    return 0 if isinstance(outcome, JobDone) else 1
+
+
+def lower_priority() -> None:
+    """Let the window and the chat go first."""
+    if sys.platform != "win32":
+        os.nice(10)
+
+
+def _append(descriptor: int, event: JobEvent) -> None:
+    os.write(descriptor, encode_event(event).encode() + b"\n")
+
+
+class _Throttled:
+    """Pass on a progress event when the last one is old enough, or when a stage begins or ends."""
+
+    def __init__(self, write: Callable[[JobProgress], None]) -> None:
+        self._write = write
+        self._written_at = 0.0
+        self._stage = ""
+
+    def __call__(self, event: JobProgress) -> None:
+        now = time.monotonic()
+        if (
+            event.stage == self._stage
+            and event.done != event.total
+            and now - self._written_at < PROGRESS_INTERVAL_SECONDS
+        ):
+            return
+        self._written_at, self._stage = now, event.stage
+        self._write(event)
