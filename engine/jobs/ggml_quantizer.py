@@ -8,9 +8,9 @@ from types import TracebackType
 from typing import Any
 
 import numpy as np
-from gguf import GGML_QUANT_SIZES, GGMLQuantizationType
 from llama_cpp import _ggml
 
+from converter.ggml_types import TENSOR_TYPES
 from engine.errors import EngineError
 
 FloatRows = np.ndarray[tuple[int, int], np.dtype[np.float32]]
@@ -47,18 +47,17 @@ class GgmlQuantizer:
         Raises EngineError `bad_request` when `n_cols` is not a whole number of blocks, or when the type needs an
         importance matrix.
         """
-        kind = GGMLQuantizationType[type_name.upper()]
-        block, block_bytes = GGML_QUANT_SIZES[kind]
+        kind = TENSOR_TYPES[type_name.lower()]
         n_rows, n_cols = rows.shape
-        if n_cols % block or self._library.ggml_quantize_requires_imatrix(kind.value):
+        if n_cols % kind.block or self._library.ggml_quantize_requires_imatrix(kind.id):
             message = f"These weights cannot be stored as {type_name}."
             raise EngineError("bad_request", message, "Choose another quantisation.")
         rows = np.ascontiguousarray(rows, np.float32)
-        out = np.empty((n_rows, n_cols // block * block_bytes), np.uint8)
-        self._library.ggml_quantize_init(kind.value)
+        out = np.empty((n_rows, kind.row_bytes(n_cols)), np.uint8)
+        self._library.ggml_quantize_init(kind.id)
         bounds = np.linspace(0, n_rows, self._threads + 1).astype(int)
         slices = [(int(first), int(end - first)) for first, end in itertools.pairwise(bounds) if end > first]
-        for work in [self._pool.submit(self._quantize_slice, kind.value, rows, out, *part) for part in slices]:
+        for work in [self._pool.submit(self._quantize_slice, kind.id, rows, out, *part) for part in slices]:
             work.result()
         return out
 

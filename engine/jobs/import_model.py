@@ -15,6 +15,7 @@ from engine.jobs.output import partial_file
 from engine.jobs.pace import Pace
 from engine.jobs.quantize_model import quantize_model
 from engine.library.folders import DEFAULT_QUANTIZATION
+from engine.library.scanner import quantization_name
 
 COPY_CHUNK_BYTES = 16 << 20
 
@@ -68,7 +69,7 @@ def _import_gguf(
     report: Callable[[JobProgress], None],
     stopped: Callable[[], bool],
 ) -> dict[str, Any]:
-    present = read_header(source).quantization
+    present = quantization_name(read_header(source))
     if job.quantization and job.quantization.upper() != present:
         return quantize_model(QuantizeJob(job.source, job.out, job.quantization), report, stopped)
     _copy(source, out, report, stopped)

@@ -10,12 +10,14 @@ from typing import Any
 from llama_cpp import llama_cpp
 
 from converter.errors import ConversionCancelled
+from converter.ggml_types import file_type
 from converter.gguf_file import read_header
 from engine.errors import EngineError
 from engine.jobs.events import JobProgress, QuantizeJob
 from engine.jobs.importance import as_llama_array, read_importance
 from engine.jobs.output import partial_file
 from engine.jobs.pace import Pace
+from engine.library.scanner import quantization_name
 
 UNQUANTIZED = ("F32", "F16", "BF16")
 ROW_BUFFER_BYTES = 256 << 20
@@ -28,16 +30,16 @@ def quantize_model(
 ) -> dict[str, Any]:
     """Write `job.source` to `job.out` in another quantisation; return `path` and `size_bytes`.
 
-    Raises EngineError `bad_request` for a type that llama.cpp does not know or a source that is quantised already,
-    `model_invalid` when it refuses the file; ConversionError, ConversionCancelled, OSError.
+    Raises EngineError `bad_request` for a source that is quantised already, `model_invalid` when llama.cpp refuses the
+    file; ConversionError (an unknown type among others), ConversionCancelled, OSError.
     """
     source, out = Path(job.source), Path(job.out)
-    present = read_header(source).quantization
+    present = quantization_name(read_header(source))
     if present not in UNQUANTIZED:
         message = f"{source.name} is already quantised ({present}); doing it again would lose more than it saves."
         raise EngineError("bad_request", message, "Start from a file in F16, BF16 or F32.")
     params = llama_cpp.llama_model_quantize_default_params()
-    params.ftype = file_type(job.quantization)
+    params.ftype = file_type(job.quantization).id
     params.max_buf_size = ROW_BUFFER_BYTES
     importance = read_importance(Path(job.imatrix)) if job.imatrix else {}
     array = as_llama_array(importance)
@@ -46,19 +48,6 @@ def quantize_model(
     with partial_file(out, source.stat().st_size // 4) as partial:
         _Quantization(source, partial, params).run(report, stopped)
     return {"path": str(out), "size_bytes": out.stat().st_size}
-
-
-def file_type(quantization: str) -> int:
-    """Give llama.cpp's number of a file type such as `q4_k_m`. Raises EngineError `bad_request`."""
-    name = quantization.upper()
-    prefix = "LLAMA_FTYPE_ALL_" if name == "F32" else "LLAMA_FTYPE_MOSTLY_"
-    number = getattr(llama_cpp, prefix + name, None)
-    if number is None:
-        known = "f32, bf16, f16, q8_0, q6_k, q5_k_m, q4_k_m, q4_0, q3_k_m, q2_k"
-        raise EngineError(
-            "bad_request", f"There is no quantisation called {quantization!r}.", f"Choose one of: {known}."
-        )
-    return int(number)
 
 
 class _Quantization:

@@ -1,0 +1,102 @@
+"""Find the models on disk and read their cards."""
+
+import json
+import math
+import re
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from pathlib import Path
+
+from converter.errors import ConversionError
+from converter.ggml_types import FILE_TYPES_BY_ID
+from converter.gguf_file import GGUFHeader, read_header
+from engine.library.folders import builtin_models_dir
+from engine.library.memory_estimate import estimate_memory
+from engine.library.model_card import ModelCard
+
+REFERENCE_SUFFIX = ".reference.json"
+COMPANION_SUFFIX = ".mmproj.gguf"
+SHARD = re.compile(r"-(\d{5})-of-(\d{5})\.gguf$", re.IGNORECASE)
+
+
+def scan(folders: Sequence[Path]) -> list[ModelCard]:
+    """List the models in `folders` and one level below, by name; a file that cannot be used has a `problem`.
+
+    Headers are read again only when a file's size or time has changed. A folder that does not exist is empty.
+    """
+    cards = [card for folder in folders for card in _cards_in(folder)]
+    return sorted(cards, key=lambda card: (card.built_in, card.name.lower()))
+
+
+def add_reference(models_dir: Path, target: Path) -> Path:
+    """Put a small file into the library that makes the GGUF at `target` a model without copying it; return its path."""
+    models_dir.mkdir(parents=True, exist_ok=True)
+    reference = models_dir / (target.stem + REFERENCE_SUFFIX)
+    reference.write_text(json.dumps({"path": str(target.resolve())}), "utf-8")
+    return reference
+
+
+def read_card(path: Path, reference: Path | None = None) -> ModelCard:
+    """Read the card of one GGUF file (the first one, where a model is split)."""
+    shards = _shards(path)
+    try:
+        size = sum(shard.stat().st_size for shard in shards)
+        stamp = path.stat().st_mtime_ns
+    except OSError:
+        problem = f"The file has been moved or deleted: {path}."
+        return ModelCard(path.stem, path, reference=reference, problem=problem)
+    return _read_card(path, reference, size, stamp)
+
+
+def _cards_in(folder: Path) -> Iterator[ModelCard]:
+    for pattern in ("*.gguf", "*/*.gguf"):
+        for path in folder.glob(pattern):
+            shard = SHARD.search(path.name)
+            if not path.name.endswith(COMPANION_SUFFIX) and (shard is None or int(shard[1]) == 1):
+                yield read_card(path)
+    for reference in folder.glob("*" + REFERENCE_SUFFIX):
+        try:
+            yield read_card(Path(json.loads(reference.read_text("utf-8"))["path"]), reference)
+        except (OSError, ValueError, KeyError, TypeError):
+            problem = "The library's note on this model is damaged."
+            yield ModelCard(
+                reference.name.removesuffix(REFERENCE_SUFFIX), reference, 0, reference=reference, problem=problem
+            )
+
+
+def _shards(path: Path) -> list[Path]:
+    """Give all files of a model that is split over several, or the one file."""
+    match = SHARD.search(path.name)
+    if match is None:
+        return [path]
+    stem = path.name[: match.start()]
+    return [path.with_name(f"{stem}-{number:05d}-of-{match[2]}.gguf") for number in range(1, int(match[2]) + 1)]
+
+
+@lru_cache(maxsize=1024)
+def _read_card(path: Path, reference: Path | None, size: int, stamp: int) -> ModelCard:
+    """Read a card; `stamp` is only there to miss the cache when the file has changed."""
+    built_in = path.is_relative_to(builtin_models_dir())
+    try:
+        header = read_header(path)
+    except ConversionError as error:
+        return ModelCard(path.stem, path, size, built_in=built_in, reference=reference, problem=error.message)
+    architecture = header.architecture
+    return ModelCard(
+        name=header.text("general.name") or path.stem,
+        path=path,
+        size_bytes=size,
+        architecture=architecture,
+        quantization=quantization_name(header),
+        parameters=sum(math.prod(tensor.shape) for tensor in header.tensors.values()),
+        context_train=int(header.number(f"{architecture}.context_length")),
+        memory_bytes=estimate_memory(header) + size - header.size,
+        built_in=built_in,
+        reference=reference,
+    )
+
+
+def quantization_name(header: GGUFHeader) -> str:
+    """Give llama.cpp's name of the file type, such as `Q4_K_M`; empty when the file does not say."""
+    file_type = FILE_TYPES_BY_ID.get(int(header.number("general.file_type", -1)))
+    return file_type.name.upper() if file_type else ""
