@@ -1,0 +1,103 @@
+"""Bring a database to the current schema, one numbered step after another."""
+
+import sqlite3
+from collections.abc import Sequence
+from pathlib import Path
+
+from app.storage.errors import StorageError
+
+MIGRATIONS: Sequence[str] = (
+    # 1: conversations, their tree of messages, drafts and model records. Times are seconds since 1970.
+    """
+    CREATE TABLE conversations (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        title TEXT NOT NULL,
+        created_at REAL NOT NULL,
+        updated_at REAL NOT NULL,
+        trashed_at REAL,
+        model TEXT,
+        system_prompt TEXT NOT NULL DEFAULT '',
+        sampling TEXT NOT NULL DEFAULT '{}',
+        selected_child INTEGER
+    );
+    CREATE INDEX conversations_by_time ON conversations (updated_at DESC, id DESC) WHERE trashed_at IS NULL;
+    CREATE TABLE messages (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        conversation_id INTEGER NOT NULL REFERENCES conversations (id) ON DELETE CASCADE,
+        parent_id INTEGER REFERENCES messages (id) ON DELETE CASCADE,
+        selected_child INTEGER,
+        role TEXT NOT NULL,
+        text TEXT NOT NULL,
+        created_at REAL NOT NULL,
+        streaming INTEGER NOT NULL DEFAULT 0,
+        model TEXT,
+        finish_reason TEXT,
+        prompt_tokens INTEGER,
+        cached_tokens INTEGER,
+        completion_tokens INTEGER,
+        tokens_per_second REAL,
+        first_token_ms REAL,
+        notice TEXT
+    );
+    CREATE INDEX messages_by_conversation ON messages (conversation_id, id);
+    CREATE INDEX messages_by_parent ON messages (parent_id);
+    CREATE INDEX messages_streaming ON messages (id) WHERE streaming = 1;
+    -- The pieces of an answer that is being written: appending a row costs the same however long the answer is.
+    CREATE TABLE pieces (
+        id INTEGER PRIMARY KEY,
+        message_id INTEGER NOT NULL REFERENCES messages (id) ON DELETE CASCADE,
+        text TEXT NOT NULL
+    );
+    CREATE INDEX pieces_by_message ON pieces (message_id);
+    -- conversation_id 0 holds the draft of a chat that does not exist yet.
+    CREATE TABLE drafts (
+        conversation_id INTEGER PRIMARY KEY,
+        text TEXT NOT NULL
+    );
+    CREATE TRIGGER conversations_drop_draft AFTER DELETE ON conversations BEGIN
+        DELETE FROM drafts WHERE conversation_id = old.id;
+    END;
+    CREATE TABLE models (
+        path TEXT PRIMARY KEY,
+        title TEXT,
+        in_place INTEGER NOT NULL DEFAULT 0,
+        last_used_at REAL,
+        tokens_per_second REAL,
+        settings TEXT NOT NULL DEFAULT '{}'
+    );
+    """,
+)
+
+
+def migrate(connection: sqlite3.Connection, path: Path, migrations: Sequence[str] = MIGRATIONS) -> None:
+    """Apply the missing migrations, each whole or not at all, after keeping a copy of `path` from before.
+
+    The copy is named after the version that it holds and stays until the user deletes it.
+    """
+    version = int(connection.execute("PRAGMA user_version").fetchone()[0])
+    if version > len(migrations):
+        raise StorageError(
+            "storage_newer",
+            "Your chats were saved by a newer version of Phidelity.",
+            "Install that version again, or start with another profile folder.",
+        )
+    if 0 < version < len(migrations):
+        _back_up(connection, path.with_name(f"{path.name}.v{version}.backup"))
+    for number in range(version + 1, len(migrations) + 1):
+        # executescript commits an open transaction first, so the transaction is part of the script.
+        script = f"BEGIN IMMEDIATE;\n{migrations[number - 1]};\nPRAGMA user_version = {number};\nCOMMIT;"
+        try:
+            connection.executescript(script)
+        except sqlite3.Error:
+            if connection.in_transaction:
+                connection.rollback()
+            raise
+
+
+def _back_up(connection: sqlite3.Connection, path: Path) -> None:
+    """Write a consistent copy of the whole database to `path`."""
+    copy = sqlite3.connect(path)
+    try:
+        connection.backup(copy)
+    finally:
+        copy.close()
