@@ -60,7 +60,6 @@ MIGRATIONS: Sequence[str] = (
     CREATE TABLE models (
         path TEXT PRIMARY KEY,
         title TEXT,
-        in_place INTEGER NOT NULL DEFAULT 0,
         last_used_at REAL,
         tokens_per_second REAL,
         settings TEXT NOT NULL DEFAULT '{}'

@@ -13,11 +13,10 @@ from app.storage.values import as_float, as_object, as_text
 
 @dataclass(frozen=True)
 class ModelRecord:
-    """Describe a model by its file; `in_place` files lie outside the models folder, where the user keeps them."""
+    """Describe a model by its file."""
 
     path: Path
     title: str | None = None
-    in_place: bool = False
     last_used_at: float | None = None
     tokens_per_second: float | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
@@ -47,10 +46,6 @@ class ModelRecords:
         """Give a model a title of the user's own; None returns to the one in the file."""
         self._set(path, title=title)
 
-    def set_in_place(self, path: Path) -> None:
-        """Remember a file that is used where it lies."""
-        self._set(path, in_place=1)
-
     def note_use(self, path: Path) -> None:
         """Remember that a model is used now."""
         self._set(path, last_used_at=self._clock())
@@ -77,17 +72,16 @@ class ModelRecords:
 
     def _records(self, condition: str, *arguments: object) -> dict[Path, ModelRecord]:
         """Read the records that meet a condition."""
-        columns = "path, title, in_place, last_used_at, tokens_per_second, settings"
+        columns = "path, title, last_used_at, tokens_per_second, settings"
         rows = self._database.rows(f"SELECT {columns} FROM models {condition}", *arguments)
         records = [
             ModelRecord(
                 Path(as_text(path)),
                 None if title is None else as_text(title),
-                in_place == 1,
                 as_float(last_used_at),
                 as_float(speed),
                 as_object(settings),
             )
-            for path, title, in_place, last_used_at, speed, settings in rows
+            for path, title, last_used_at, speed, settings in rows
         ]
         return {record.path: record for record in records}

@@ -16,9 +16,8 @@ def test_a_record_grows_with_what_becomes_known(database: Database, clock: Clock
     records.note_speed(path, 18.4)
     records.note_speed(path, 19.1)
     records.rename(path, "Phi at home")
-    records.set_in_place(path)
     records.set_settings(path, {"context": 8192})
-    assert records.get(path) == ModelRecord(path, "Phi at home", True, clock.now, 19.1, {"context": 8192})
+    assert records.get(path) == ModelRecord(path, "Phi at home", clock.now, 19.1, {"context": 8192})
     other = Path("/models/starter.gguf")
     records.note_use(other)
     assert records.last_used() == other

@@ -1,0 +1,47 @@
+"""Say where a user's data lie: one profile holds the chats, settings, models, jobs and logs."""
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import platformdirs
+
+from engine.library.folders import APP_NAME, default_models_dir
+
+
+@dataclass(frozen=True)
+class Paths:
+    """Name the files and folders of a profile. Those who write to a folder make it."""
+
+    data: Path
+    models: Path
+    logs: Path
+
+    @property
+    def database(self) -> Path:
+        """Return the file of chats and model records."""
+        return self.data / "phidelity.db"
+
+    @property
+    def settings(self) -> Path:
+        """Return the file of settings."""
+        return self.data / "settings.json"
+
+    @property
+    def jobs(self) -> Path:
+        """Return the folder with one folder per job."""
+        return self.data / "jobs"
+
+
+def profile_paths(profile: Path | None = None) -> Paths:
+    """Return the folders of `profile`, or where the platform keeps data and logs of an application."""
+    if profile is not None:
+        root = profile.expanduser().absolute()
+        return Paths(root, root / "models", root / "logs")
+    data = platformdirs.user_data_path(APP_NAME, appauthor=False)
+    return Paths(data, default_models_dir(), platformdirs.user_log_path(APP_NAME, appauthor=False))
+
+
+def assets_dir() -> Path:
+    """Return the folder of icons, fonts and styles (the bundle's when frozen)."""
+    return Path(getattr(sys, "_MEIPASS", Path(__file__).parents[1])) / "assets"
