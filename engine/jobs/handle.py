@@ -6,7 +6,6 @@ it), `log.txt` (what it printed), and `stop` (a request to end).
 
 import json
 import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import BinaryIO
@@ -126,7 +125,7 @@ def _owner(folder: Path) -> int | None:
 
 def _start_process(folder: Path, log: BinaryIO) -> subprocess.Popen[bytes]:
     """Start `python -m engine.jobs folder` in a session of its own, so that it outlives the window."""
-    flags = subprocess.CREATE_NO_WINDOW | subprocess.CREATE_NEW_PROCESS_GROUP if sys.platform == "win32" else 0
+    flags = getattr(subprocess, "CREATE_NO_WINDOW", 0) | getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)
     return subprocess.Popen(
         python_command("engine.jobs", str(folder)),
         stdin=subprocess.DEVNULL,
