@@ -76,8 +76,8 @@ class Adapter:
 class Load:
     """Ask for a model to be loaded in place of the present one.
 
-    `context` is the most tokens a conversation may reach (0: what the model was trained for); 0 threads are chosen by the
-    engine; `gpu_layers` -1 means as many as fit.
+    `context` is the most tokens a conversation may reach (0: what the model was trained for); 0 threads are chosen by
+    the engine; `gpu_layers` -1 means as many as fit.
     """
 
     path: str

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from engine.client import EventCallback
+from engine.client import EngineClient, EventCallback, wait_for
 from engine.errors import EngineError
-from engine.protocol import LoadedModel, Ready, Request, Result
+from engine.protocol import Done, Event, Failed, Load, LoadedModel, LoadResult, Ready, Request, Result, Unload
+
+DEATHS_IN_A_ROW = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,32 +31,131 @@ class WorkerState:
 class Supervisor:
     """Offer a client's methods over workers that come and go; ids are unique over all of them.
 
-    After three deaths in a row requests fail with `worker_unavailable`; a new `Load` tries again.
+    After three deaths without a good answer between them requests fail with `worker_unavailable`; a new `Load` tries
+    again. The model that was loading when a worker died is never loaded again unasked.
     """
 
     def __init__(
         self, command: Sequence[str] | None = None, *, on_state: Callable[[WorkerState], None] | None = None
     ) -> None:
         """Start the first worker; `on_state` comes from any thread."""
-        raise NotImplementedError
+        self._command = command
+        self._on_state = on_state
+        # Callbacks of a client that has just died wait here until the method that uses it is through.
+        self._lock = threading.RLock()
+        self._ids = itertools.count(1)
+        self._loaded: tuple[Load, LoadedModel] | None = None
+        self._open_loads = 0
+        self._deaths = 0
+        self._closed = False
+        self._client: EngineClient | None = None
+        self._last_error: EngineError | None = None
+        self._start()
 
     @property
     def model(self) -> LoadedModel | None:
         """Give the model that is loaded, or is being loaded again after a death."""
-        raise NotImplementedError
+        with self._lock:
+            return self._loaded[1] if self._loaded else None
 
     def submit(self, request: Request, on_event: EventCallback) -> int:
         """Send a request and return its id."""
-        raise NotImplementedError
+        with self._lock:
+            if self._client is None and isinstance(request, Load) and not self._closed:
+                self._deaths = 0
+                self._start()
+            if self._client is not None:
+                return self._submit_to(self._client, request, on_event, asked=True)
+        request_id = next(self._ids)
+        on_event(Failed.from_error(request_id, self._unavailable()))
+        return request_id
 
     def cancel(self, request_id: int) -> None:
         """Ask for a request to end; nothing happens if it has ended."""
-        raise NotImplementedError
+        with self._lock:
+            if self._client is not None:
+                self._client.cancel(request_id)
 
     def call(self, request: Request, on_event: EventCallback | None = None) -> Result:
-        """Send a request, wait for its end and return its result; raises EngineError."""
-        raise NotImplementedError
+        """Send a request, wait for its end, return its result; raises EngineError; an interrupt cancels the request."""
+        return wait_for(self, request, on_event)
 
     def close(self, timeout: float = 3.0) -> None:
         """End the worker and start no other."""
-        raise NotImplementedError
+        with self._lock:
+            self._closed = True
+            client, self._client = self._client, None
+        if client is not None:
+            client.close(timeout)
+        self._tell(WorkerState("closed"))
+
+    def _start(self) -> None:
+        """Start a worker, and in it the load of the model that the last one had."""
+        self._tell(WorkerState("starting", reloading=self._loaded is not None))
+        self._open_loads = 0
+        try:
+            self._client = EngineClient(self._command, on_ready=self._became_ready, on_exit=self._exited, ids=self._ids)
+        except EngineError as error:
+            self._give_up(error)
+            return
+        if self._loaded:
+            self._submit_to(self._client, self._loaded[0], lambda event: None, asked=False)
+
+    def _submit_to(self, client: EngineClient, request: Request, on_event: EventCallback, *, asked: bool) -> int:
+        """Send a request, and learn from its end which model is loaded and whether the worker is healthy."""
+        self._open_loads += isinstance(request, Load)
+
+        def watch(event: Event) -> None:
+            if isinstance(event, Done | Failed):
+                with self._lock:
+                    if client is self._client:
+                        self._learn(request, event, asked)
+            on_event(event)
+
+        return client.submit(request, watch)
+
+    def _learn(self, request: Request, event: Done | Failed, asked: bool) -> None:
+        if isinstance(event, Done) and asked:
+            self._deaths = 0
+        if isinstance(request, Load):
+            self._open_loads -= 1
+            result = event.result if isinstance(event, Done) else None
+            self._loaded = (request, result.model) if isinstance(result, LoadResult) else None
+        elif isinstance(request, Unload) and isinstance(event, Done):
+            self._loaded = None
+
+    def _became_ready(self, ready: Ready) -> None:
+        self._tell(WorkerState("ready", ready=ready, reloading=self.model is not None))
+
+    def _exited(self, error: EngineError | None) -> None:
+        """Replace a dead worker, or give up; called by its client before the open requests fail."""
+        if error is None:
+            return
+        with self._lock:
+            self._client = None
+            if self._open_loads:
+                self._loaded = None
+            if self._closed:
+                return
+            self._deaths += 1
+            if self._deaths < DEATHS_IN_A_ROW:
+                self._tell(WorkerState("died", error=error))
+                self._start()
+            else:
+                self._give_up(error)
+
+    def _give_up(self, error: EngineError) -> None:
+        self._loaded = None
+        self._last_error = error
+        self._tell(WorkerState("unavailable", error=self._unavailable()))
+
+    def _unavailable(self) -> EngineError:
+        details = None
+        if self._last_error:
+            details = f"{self._last_error.message}\n{self._last_error.details or ''}"
+        sentence = "The engine is closed." if self._closed else "The engine does not stay alive."
+        return EngineError("worker_unavailable", sentence, "Load a model again, or another one.", details)
+
+    def _tell(self, state: WorkerState) -> None:
+        if self._on_state:
+            self._on_state(state)

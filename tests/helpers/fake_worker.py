@@ -1,0 +1,89 @@
+"""Speak the engine's protocol without a model, well or badly: `python fake_worker.py BEHAVIOUR`."""
+
+import os
+import signal
+import sys
+import time
+
+from engine.protocol import (
+    Chat,
+    ChatResult,
+    Done,
+    Failed,
+    Load,
+    LoadedModel,
+    LoadResult,
+    Ready,
+    Shutdown,
+    Token,
+    decode_request,
+    encode_event,
+)
+
+BEHAVIOUR = sys.argv[1]
+MODEL = LoadedModel("Fake", "none", "F32", 1, 4, 64, 64, True, "CPU", 0, 1, 1)
+ANSWER = ChatResult("stop", "ab", 1, 0, 2, 3, 64, 1.0, 1.0, 1.0, 2.0)
+
+
+def say(event):
+    sys.stdout.buffer.write(encode_event(event))
+    sys.stdout.buffer.flush()
+
+
+def die(status):
+    print("last words of the fake worker", file=sys.stderr, flush=True)
+    os._exit(status)
+
+
+def load(request_id, loaded):
+    if BEHAVIOUR == "dies loading" or (BEHAVIOUR == "dies loading again" and os.environ.get("FAKE_LOADED")):
+        die(7)
+    if loaded and BEHAVIOUR == "dies replacing":
+        die(7)
+    say(Done(request_id, LoadResult(MODEL, 1.0)))
+
+
+def chat(request_id, loaded):
+    if not loaded:
+        say(Failed(request_id, "no_model", "No model is loaded."))
+        return
+    say(Token(request_id, "a"))
+    if BEHAVIOUR == "dies":
+        die(7)
+    if BEHAVIOUR == "hangs":
+        time.sleep(3600)
+    if BEHAVIOUR == "aborts":
+        os.abort()
+    if BEHAVIOUR == "garbage":
+        sys.stdout.buffer.write(b"\xff\xfe not json\n{}\n[1]\n\n" + b"x" * 100_000 + b"\n")
+    say(Token(request_id, "b"))
+    say(Done(request_id, ANSWER))
+    if BEHAVIOUR == "answers twice":
+        say(Token(request_id, "c"))
+        say(Done(request_id, ANSWER))
+        say(Failed(request_id, "internal", "Once more."))
+
+
+def main():
+    if BEHAVIOUR == "dies at start":
+        die(7)
+    if BEHAVIOUR == "deaf":
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    say(Ready(99 if BEHAVIOUR == "speaks another protocol" else 1, {"fake": "1"}, ()))
+    if BEHAVIOUR == "deaf":
+        time.sleep(3600)
+    loaded = False
+    for line in sys.stdin.buffer:
+        request_id, request = decode_request(line)
+        if isinstance(request, Load):
+            load(request_id, loaded)
+            loaded = True
+        elif isinstance(request, Chat):
+            chat(request_id, loaded)
+        else:
+            say(Done(request_id))
+        if isinstance(request, Shutdown):
+            return
+
+
+main()
