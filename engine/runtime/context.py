@@ -1,0 +1,219 @@
+"""Hold the evaluated tokens of one conversation in a llama.cpp context that grows with it."""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import llama_cpp.llama_cpp as llama
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.errors import EngineError
+from engine.protocol import Stage
+from engine.runtime.cancellation import Cancellation
+from engine.runtime.context_plan import ContextPlan, batch_size
+from engine.runtime.hardware import free_memory
+from engine.runtime.model import LanguageModel
+
+Progress = Callable[[Stage, int, int], None]
+
+_SEQUENCE = 0
+_ABORTED = 2
+
+
+class Context:
+    """Own llama.cpp's context: `tokens` are exactly those whose keys and values it holds.
+
+    With LongRoPE a sequence of up to the line is evaluated with the short factors and a longer one, from its first
+    token, with the long ones, as the reference does; llama.cpp chooses once per context, so crossing the line opens
+    another context and evaluates everything again.
+    """
+
+    def __init__(
+        self, model: LanguageModel, plan: ContextPlan, *, threads: int, batch_threads: int, on_gpu: bool
+    ) -> None:
+        """Open the smallest context, so that a lack of memory shows at once."""
+        self._model = model
+        self._plan = plan
+        self._threads = threads
+        self._batch_threads = batch_threads
+        self._on_gpu = on_gpu
+        self._batch = batch_size(model.widest_product, on_gpu=on_gpu)
+        self._abort = _abort_callback()
+        self._cancellation = Cancellation()
+        self._handle: Any = None
+        self._cells = 0
+        self._long = False
+        self.tokens: list[int] = []
+        self._reopen(1)
+
+    @property
+    def limit(self) -> int:
+        """Give the most tokens of a conversation."""
+        return self._plan.limit
+
+    @property
+    def cells(self) -> int:
+        """Give the tokens for which memory is allocated."""
+        return self._cells
+
+    @property
+    def handle(self) -> Any:
+        """Give llama.cpp's pointer, valid until the next `fill` or `append`."""
+        return self._handle
+
+    def close(self) -> None:
+        """Free the context and forget what it held."""
+        if self._handle:
+            llama.llama_free(self._handle)
+        self._handle = None
+        self._cells = 0
+        self.tokens = []
+
+    def start(self, cancellation: Cancellation) -> None:
+        """Let `cancellation` stop the evaluations from now on."""
+        self._cancellation = cancellation
+        if self._handle:
+            self._arm()
+
+    def fill(self, prompt: Sequence[int], on_progress: Progress) -> int:
+        """Make the context hold `prompt`; evaluate what is new, return how many tokens were reused."""
+        shared = _common_prefix(self.tokens, prompt[:-1])
+        stage: Stage = "prefill"
+        if self._plan.is_long(len(prompt)) != self._long:
+            stage = "reread" if shared else "prefill"
+            shared = 0
+        # Without a common start a smaller context costs nothing, and gives memory back.
+        if shared == 0 and self._cells != self._plan.cells_for(len(prompt)):
+            self._reopen(len(prompt))
+        else:
+            shared = self._keep(shared)
+            if len(prompt) > self._cells:
+                self._grow(len(prompt))
+        self._evaluate(prompt[shared:], stage, on_progress)
+        return shared
+
+    def append(self, token: int, on_progress: Progress) -> None:
+        """Evaluate one more token."""
+        length = len(self.tokens) + 1
+        if self._plan.is_long(length) != self._long:
+            everything = [*self.tokens, token]
+            self._reopen(length)
+            self._evaluate(everything, "reread", on_progress)
+            return
+        if length > self._cells:
+            self._grow(length)
+        self._decode([token])
+
+    def logits(self) -> NDArray[np.float32]:
+        """Give the logits after the last token."""
+        pointer = llama.llama_get_logits_ith(self._handle, -1)
+        return np.ctypeslib.as_array(pointer, (self._model.vocabulary.size,)).copy()
+
+    def _evaluate(self, tokens: Sequence[int], stage: Stage, on_progress: Progress) -> None:
+        for start in range(0, len(tokens), self._batch):
+            on_progress(stage, start, len(tokens))
+            self._decode(tokens[start : start + self._batch])
+        on_progress(stage, len(tokens), len(tokens))
+
+    def _decode(self, tokens: Sequence[int]) -> None:
+        """Evaluate one batch; when it does not succeed the context is as before."""
+        self._cancellation.check()
+        ids = (llama.llama_token * len(tokens))(*tokens)
+        status = int(llama.llama_decode(self._handle, llama.llama_batch_get_one(ids, len(tokens))))
+        if status == 0:
+            self.tokens.extend(tokens)
+            return
+        self._keep(len(self.tokens))
+        if status == _ABORTED:
+            self._cancellation.check()
+        if status == -2:
+            raise _no_memory(self._cells)
+        raise EngineError("internal", "The model could not be evaluated.", None, f"llama_decode gave {status}")
+
+    def _keep(self, count: int) -> int:
+        """Drop all tokens but the first `count`; give how many are left (models with a running state keep none)."""
+        memory = llama.llama_get_memory(self._handle)
+        if not llama.llama_memory_seq_rm(memory, _SEQUENCE, count, -1):
+            llama.llama_memory_clear(memory, True)
+            count = 0
+        del self.tokens[count:]
+        return count
+
+    def _reopen(self, tokens: int) -> None:
+        """Replace the context by an empty one of the size and kind that `tokens` tokens need."""
+        cells = self._plan.cells_for(tokens)
+        self._check_memory(cells, self._cells * self._model.cache_bytes_per_token)
+        self.close()
+        self._open(cells)
+        self._long = self._plan.is_long(tokens)
+
+    def _grow(self, tokens: int) -> None:
+        """Move the evaluated tokens into a larger context; when memory lacks for it nothing changes."""
+        cells = self._plan.cells_for(tokens)
+        old_cells, per_token = self._cells, self._model.cache_bytes_per_token
+        size = int(llama.llama_state_seq_get_size(self._handle, _SEQUENCE))
+        self._check_memory(cells, old_cells * per_token - size)
+        state = np.empty(size, np.uint8)
+        pointer = state.ctypes.data_as(ctypes.POINTER(ctypes.c_uint8))
+        llama.llama_state_seq_get_data(self._handle, pointer, size, _SEQUENCE)
+        held = self.tokens
+        self.close()
+        try:
+            self._open(cells)
+        except EngineError:
+            self._open(old_cells)
+            raise
+        finally:
+            if self._handle and llama.llama_state_seq_set_data(self._handle, pointer, size, _SEQUENCE):
+                self.tokens = held
+
+    def _check_memory(self, cells: int, given_back: int) -> None:
+        if not self._on_gpu and cells * self._model.cache_bytes_per_token > free_memory() + given_back:
+            raise _no_memory(cells)
+
+    def _open(self, cells: int) -> None:
+        params = llama.llama_context_default_params()
+        params.n_ctx = cells
+        params.n_batch = params.n_ubatch = self._batch
+        params.n_threads = self._threads
+        params.n_threads_batch = self._batch_threads
+        # Keys outside of a sliding window are needed again when a later turn goes back to an earlier one.
+        params.swa_full = True
+        self._handle = llama.llama_init_from_model(self._model.handle, params)
+        if not self._handle:
+            raise _no_memory(cells)
+        self._cells = cells
+        self._arm()
+        if adapters := self._model.adapters:
+            handles = (llama.llama_adapter_lora_p_ctypes * len(adapters))(*(handle for handle, _ in adapters))
+            scales = (ctypes.c_float * len(adapters))(*(scale for _, scale in adapters))
+            llama.llama_set_adapters_lora(self._handle, handles, len(adapters), scales)
+
+    def _arm(self) -> None:
+        llama.llama_set_abort_callback(self._handle, self._abort, self._cancellation.address)
+
+
+def _abort_callback() -> Any:
+    """Give C's strlen as llama.cpp's abort callback.
+
+    llama.cpp asks it before every step of a graph, some hundred thousand times in a second. A Python callback would
+    cost a tenth of the speed; strlen of the cancellation's flag is 0 until the end is asked for, and 1 from then on.
+    """
+    library = ctypes.cdll.msvcrt if sys.platform == "win32" else ctypes.CDLL(None)
+    return ctypes.cast(library.strlen, llama.ggml_abort_callback)
+
+
+def _no_memory(cells: int) -> EngineError:
+    sentence = f"There is not enough memory for a conversation of {cells:,} tokens."
+    return EngineError("out_of_memory", sentence, "Close other programs, or start a new conversation.")
+
+
+def _common_prefix(first: Sequence[int], second: Sequence[int]) -> int:
+    for index, (left, right) in enumerate(zip(first, second, strict=False)):
+        if left != right:
+            return index
+    return min(len(first), len(second))

@@ -1,0 +1,98 @@
+"""Write an answer: evaluate the prompt, draw tokens, give out text."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+
+from engine.errors import EngineError
+from engine.protocol import Chat, ChatResult, FinishReason
+from engine.runtime.cancellation import Cancellation
+from engine.runtime.context import Context, Progress
+from engine.runtime.sampling import Sampler
+from engine.runtime.text_stream import TextStream
+from engine.runtime.vocabulary import Vocabulary
+
+
+class Generation:
+    """Hold the state of one answer; `run` writes it."""
+
+    def __init__(
+        self,
+        context: Context,
+        vocabulary: Vocabulary,
+        chat: Chat,
+        *,
+        cancellation: Cancellation,
+        arrived: float,
+        on_text: Callable[[str], None],
+        on_progress: Progress,
+    ) -> None:
+        """Prepare an answer to `chat`; `arrived` is when the request came, in seconds of `time.perf_counter`."""
+        self._context = context
+        self._vocabulary = vocabulary
+        self._chat = chat
+        self._cancellation = cancellation
+        self._arrived = arrived
+        self._on_text = on_text
+        self._on_progress = on_progress
+        self._stream = TextStream(chat.stop, drop_first_space=vocabulary.adds_space)
+        self._written = 0
+        self._first_token_at = 0.0
+
+    def run(self, prompt: Sequence[int]) -> ChatResult:
+        """Write the answer to `prompt`; a cancelled one ends with what was written so far."""
+        started = time.perf_counter()
+        reused, read = 0, started
+        self._context.start(self._cancellation)
+        try:
+            reused = self._context.fill(prompt, self._on_progress)
+            read = time.perf_counter()
+            reason = self._write(prompt)
+        except EngineError as error:
+            if error.code != "cancelled":
+                raise
+            reason = "cancelled"
+        self._show(self._stream.finish())
+        ended = time.perf_counter()
+        # The first token comes out of reading the prompt; the others are what decoding is timed by.
+        decoding = ended - self._first_token_at if self._written > 1 else 0.0
+        return ChatResult(
+            finish_reason=reason,
+            text=self._stream.text,
+            prompt_tokens=len(prompt),
+            cached_tokens=reused,
+            completion_tokens=self._written,
+            context_tokens=len(self._context.tokens),
+            context=self._context.limit,
+            prefill_ms=_milliseconds(max(read - started, 0.0)),
+            first_token_ms=_milliseconds(self._first_token_at - self._arrived) if self._written else 0.0,
+            decode_ms=_milliseconds(decoding),
+            tokens_per_second=round((self._written - 1) / decoding, 3) if decoding else 0.0,
+        )
+
+    def _write(self, prompt: Sequence[int]) -> FinishReason:
+        sampler = Sampler(self._chat.sampling, self._vocabulary.size, prompt)
+        try:
+            while True:
+                token = sampler.sample(self._context.handle)
+                if self._vocabulary.is_end(token):
+                    return "stop"
+                self._written += 1
+                self._first_token_at = self._first_token_at or time.perf_counter()
+                self._show(self._stream.push(self._vocabulary.piece(token)))
+                if self._stream.stopped:
+                    return "stop"
+                if self._written == self._chat.max_tokens or len(self._context.tokens) >= self._context.limit:
+                    return "length"
+                self._context.append(token, self._on_progress)
+        finally:
+            sampler.close()
+
+    def _show(self, text: str) -> None:
+        if text:
+            self._on_text(text)
+
+
+def _milliseconds(seconds: float) -> float:
+    return round(seconds * 1000, 3)

@@ -1,0 +1,182 @@
+"""Load a language model with llama.cpp and answer what is known about it."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import llama_cpp.llama_cpp as llama
+
+from engine.errors import EngineError
+from engine.protocol import Adapter
+from engine.runtime.cancellation import Cancellation
+from engine.runtime.gguf_header import GgufHeader
+from engine.runtime.load_failure import explain_load_failure
+from engine.runtime.native_log import NativeLog
+from engine.runtime.vocabulary import Vocabulary
+
+CELL_PADDING = 256  # llama.cpp rounds the size of a context up to a multiple of this
+
+_OVERRIDE_INTEGER = 0
+
+
+class LanguageModel:
+    """Own llama.cpp's model and its adapters.
+
+    Attributes:
+        vocabulary: the model's tokens.
+        longrope_line: the longest sequence that LongRoPE's short factors serve; None for models without LongRoPE.
+        short_cells: the largest context, in cells, in which llama.cpp takes the short factors.
+        adapters: handles and scales of the loaded LoRA adapters.
+    """
+
+    def __init__(
+        self,
+        header: GgufHeader,
+        *,
+        gpu_layers: int,
+        adapters: Sequence[Adapter],
+        log: NativeLog,
+        cancellation: Cancellation,
+        on_progress: Callable[[float], None],
+    ) -> None:
+        """Load the file of a header; `on_progress` gets a fraction; raises EngineError."""
+        self.path = header.path
+        self.architecture = header.architecture
+        self.longrope_line = header.original_context_length
+        self.short_cells = _padded(self.longrope_line or 0)
+        self._handle = _load(header, gpu_layers, self.short_cells, log, cancellation, on_progress)
+        if not self._handle:
+            cancellation.check()
+            raise explain_load_failure(self.path.name, log.problems())
+        space = self.metadata("tokenizer.ggml.add_space_prefix")
+        self.vocabulary = Vocabulary(llama.llama_model_get_vocab(self._handle), add_space_prefix=space != "false")
+        self.adapters: list[tuple[Any, float]] = []
+        try:
+            self._check_use()
+            for adapter in adapters:
+                self.adapters.append((self._load_adapter(Path(adapter.path)), adapter.scale))
+        except EngineError:
+            self.close()
+            raise
+
+    @property
+    def handle(self) -> Any:
+        """Give llama.cpp's pointer."""
+        return self._handle
+
+    def close(self) -> None:
+        """Free the model; contexts of it must be closed before."""
+        if self._handle:
+            llama.llama_model_free(self._handle)
+            self._handle = None
+
+    def metadata(self, key: str) -> str | None:
+        """Give a value of the file's metadata as text."""
+        name = key.encode()
+        length = int(llama.llama_model_meta_val_str(self._handle, name, None, 0))
+        if length < 0:
+            return None
+        buffer = ctypes.create_string_buffer(length + 1)
+        llama.llama_model_meta_val_str(self._handle, name, buffer, length + 1)
+        return buffer.value.decode("utf-8", errors="replace")
+
+    @property
+    def name(self) -> str:
+        """Give the model's name, or the file's."""
+        return self.metadata("general.name") or self.path.stem
+
+    @property
+    def quantization(self) -> str:
+        """Give llama.cpp's name of the file type, such as Q4_K_M."""
+        name: bytes = llama.llama_ftype_name(llama.llama_model_ftype(self._handle)) or b""
+        return name.decode().removeprefix("(guessed) ").split(" ")[0].upper()
+
+    @property
+    def size_bytes(self) -> int:
+        """Give the size of the weights."""
+        return int(llama.llama_model_size(self._handle))
+
+    @property
+    def parameters(self) -> int:
+        """Give the number of weights."""
+        return int(llama.llama_model_n_params(self._handle))
+
+    @property
+    def context_train(self) -> int:
+        """Give the longest sequence that the model was trained for."""
+        return int(llama.llama_model_n_ctx_train(self._handle))
+
+    @property
+    def layers(self) -> int:
+        """Give the number of layers."""
+        return int(llama.llama_model_n_layer(self._handle))
+
+    @property
+    def cache_bytes_per_token(self) -> int:
+        """Give the memory of keys and values of one token in 16 bits."""
+        heads = int(llama.llama_model_n_head(self._handle)) or 1
+        width = int(self.metadata(f"{self.architecture}.attention.key_length") or 0)
+        width = width or int(llama.llama_model_n_embd(self._handle)) // heads
+        return 2 * 2 * self.layers * int(llama.llama_model_n_head_kv(self._handle)) * width
+
+    @property
+    def widest_product(self) -> int:
+        """Estimate the multiplications of the largest matrix product of one token."""
+        embedding = int(llama.llama_model_n_embd(self._handle))
+        feed_forward = int(self.metadata(f"{self.architecture}.feed_forward_length") or 4 * embedding)
+        # Phi-3 keeps the gate and the up projection in one matrix.
+        return embedding * 2 * feed_forward
+
+    def _check_use(self) -> None:
+        """Refuse models that do not write text from left to right."""
+        if llama.llama_model_has_encoder(self._handle) or llama.llama_model_is_diffusion(self._handle):
+            sentence = f"Models of the architecture {self.architecture!r} cannot chat here."
+            raise EngineError("model_unsupported", sentence, "Choose another model.")
+        if self.vocabulary.size == 0:
+            raise EngineError("model_invalid", "The file holds no vocabulary.", "Convert the checkpoint again.")
+
+    def _load_adapter(self, path: Path) -> Any:
+        if not path.is_file():
+            raise EngineError("model_not_found", f"There is no adapter {path.name}.", "Choose another adapter.")
+        handle = llama.llama_adapter_lora_init(self._handle, str(path).encode())
+        if not handle:
+            sentence = f"The adapter {path.name} does not belong to this model or is damaged."
+            raise EngineError("model_invalid", sentence, "Choose the adapter's own model.")
+        return handle
+
+
+def _padded(tokens: int) -> int:
+    return -(-tokens // CELL_PADDING) * CELL_PADDING
+
+
+def _load(
+    header: GgufHeader,
+    gpu_layers: int,
+    short_cells: int,
+    log: NativeLog,
+    cancellation: Cancellation,
+    on_progress: Callable[[float], None],
+) -> Any:
+    """Call llama.cpp with a progress callback that also stops the load."""
+
+    def follow(fraction: float, user_data: object) -> bool:
+        if not cancellation.requested:
+            on_progress(fraction)
+        return not cancellation.requested
+
+    callback = llama.llama_progress_callback(follow)
+    params = llama.llama_model_default_params()
+    params.n_gpu_layers = gpu_layers
+    params.progress_callback = callback
+    if header.original_context_length and short_cells != header.original_context_length:
+        # llama.cpp compares the padded size of the context with this value when it chooses the factors.
+        overrides = (llama.llama_model_kv_override * 2)()
+        overrides[0].tag = _OVERRIDE_INTEGER
+        overrides[0].key = f"{header.architecture}.rope.scaling.original_context_length".encode()
+        overrides[0].value.val_i64 = short_cells
+        params.kv_overrides = overrides
+    log.clear()
+    return llama.llama_model_load_from_file(str(header.path).encode(), params)

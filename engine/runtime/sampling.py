@@ -1,0 +1,64 @@
+"""Draw the next token with llama.cpp's samplers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import llama_cpp.llama_cpp as llama
+
+from engine.protocol import Sampling
+
+_RANDOM_SEED = 0xFFFFFFFF
+_KEEP_ONE = 1
+
+
+class Sampler:
+    """Own a chain of samplers for one answer."""
+
+    def __init__(self, sampling: Sampling, vocabulary_size: int, prompt: Sequence[int]) -> None:
+        """Build the chain; penalties count the end of the prompt too, as the reference's do."""
+        self._chain = llama.llama_sampler_chain_init(llama.llama_sampler_chain_default_params())
+        for sampler in _samplers(sampling, vocabulary_size):
+            llama.llama_sampler_chain_add(self._chain, sampler)
+        if _has_penalties(sampling):
+            for token in prompt[-sampling.penalty_last_n :]:
+                llama.llama_sampler_accept(self._chain, token)
+
+    def sample(self, context_handle: Any) -> int:
+        """Draw a token from the logits after the last evaluated token."""
+        return int(llama.llama_sampler_sample(self._chain, context_handle, -1))
+
+    def close(self) -> None:
+        """Free the chain."""
+        llama.llama_sampler_free(self._chain)
+
+
+def _has_penalties(sampling: Sampling) -> bool:
+    penalties = (sampling.repeat_penalty - 1, sampling.frequency_penalty, sampling.presence_penalty)
+    return sampling.penalty_last_n > 0 and any(penalties)
+
+
+def _samplers(sampling: Sampling, vocabulary_size: int) -> list[Any]:
+    """Give the samplers in llama.cpp's own order."""
+    chain = []
+    if _has_penalties(sampling):
+        chain.append(
+            llama.llama_sampler_init_penalties(
+                vocabulary_size,
+                sampling.penalty_last_n,
+                sampling.repeat_penalty,
+                sampling.frequency_penalty,
+                sampling.presence_penalty,
+            )
+        )
+    if sampling.temperature == 0:
+        return [*chain, llama.llama_sampler_init_greedy()]
+    if sampling.top_k:
+        chain.append(llama.llama_sampler_init_top_k(sampling.top_k))
+    if sampling.top_p < 1:
+        chain.append(llama.llama_sampler_init_top_p(sampling.top_p, _KEEP_ONE))
+    if sampling.min_p > 0:
+        chain.append(llama.llama_sampler_init_min_p(sampling.min_p, _KEEP_ONE))
+    seed = _RANDOM_SEED if sampling.seed is None else sampling.seed
+    return [*chain, llama.llama_sampler_init_temp(sampling.temperature), llama.llama_sampler_init_dist(seed)]

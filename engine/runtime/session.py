@@ -1,0 +1,188 @@
+"""Hold the one loaded model and do with it what requests ask for."""
+
+from __future__ import annotations
+
+import errno
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.chat.chat_format import ChatFormat, chat_format_of
+from engine.chat.fitting import FittedPrompt, fit_prompt
+from engine.errors import EngineError
+from engine.protocol import (
+    Chat,
+    ChatResult,
+    Count,
+    CountResult,
+    Load,
+    LoadedModel,
+    LoadResult,
+    Logits,
+    LogitsResult,
+    Message,
+)
+from engine.runtime.cancellation import Cancellation
+from engine.runtime.context import Context, Progress
+from engine.runtime.context_plan import ContextPlan
+from engine.runtime.generation import Generation
+from engine.runtime.gguf_header import GgufHeader
+from engine.runtime.hardware import choose_threads, find_devices, free_memory, physical_cores, supports_offload
+from engine.runtime.model import LanguageModel
+from engine.runtime.native_log import NativeLog
+from engine.runtime.offload import choose_offload
+
+# Room that is left for an answer when turns must be dropped and the request sets no bound.
+_ANSWER_TOKENS = 512
+_ANSWER_SHARE = 4
+
+
+class Session:
+    """Load and unload models, write answers, count tokens, give logits; one call at a time."""
+
+    def __init__(self, log: NativeLog) -> None:
+        self._log = log
+        self._model: LanguageModel | None = None
+        self._context: Context | None = None
+        self._format: ChatFormat | None = None
+
+    def load(self, request: Load, cancellation: Cancellation, on_progress: Callable[[float], None]) -> LoadResult:
+        """Put a model in the place of the present one, which is gone even if this fails; raises EngineError."""
+        started = time.perf_counter()
+        self.unload()
+        try:
+            loaded = self._load(request, cancellation, on_progress)
+        except BaseException:
+            self.unload()
+            raise
+        return LoadResult(loaded, round((time.perf_counter() - started) * 1000, 3))
+
+    def unload(self) -> None:
+        """Give the model's memory back."""
+        if self._context:
+            self._context.close()
+        if self._model:
+            self._model.close()
+        self._model = self._context = self._format = None
+
+    def chat(
+        self,
+        request: Chat,
+        cancellation: Cancellation,
+        *,
+        arrived: float,
+        on_text: Callable[[str], None],
+        on_dropped: Callable[[int], None],
+        on_progress: Progress,
+    ) -> ChatResult:
+        """Write an answer; raises EngineError."""
+        model, context, _ = self._loaded()
+        fitted = self._fit(request.messages, request.max_tokens)
+        if fitted.dropped_messages:
+            on_dropped(fitted.dropped_messages)
+        generation = Generation(
+            context,
+            model.vocabulary,
+            request,
+            cancellation=cancellation,
+            arrived=arrived,
+            on_text=on_text,
+            on_progress=on_progress,
+        )
+        return generation.run(fitted.ids)
+
+    def count(self, request: Count) -> CountResult:
+        """Count the tokens of a whole conversation; raises EngineError."""
+        _, context, chat_format = self._loaded()
+        return CountResult(len(chat_format.encode(request.messages)), context.limit)
+
+    def logits(self, request: Logits, cancellation: Cancellation, on_progress: Progress) -> LogitsResult:
+        """Evaluate tokens from scratch and write the logits after the last one; raises EngineError."""
+        model, context, chat_format = self._loaded()
+        tokens = list(request.tokens) if request.tokens is not None else chat_format.encode(request.messages or ())
+        if not all(0 <= token < model.vocabulary.size for token in tokens):
+            sentence = f"Token ids must be between 0 and {model.vocabulary.size - 1}."
+            raise EngineError("bad_request", sentence)
+        if len(tokens) > context.limit:
+            sentence = f"There are {len(tokens):,} tokens where {context.limit:,} fit."
+            raise EngineError("prompt_too_long", sentence, "Allow a larger context.")
+        context.close()
+        context.start(cancellation)
+        context.fill(tokens, on_progress)
+        _write_logits(Path(request.out), context.logits(), tokens)
+        return LogitsResult(len(tokens))
+
+    def _load(self, request: Load, cancellation: Cancellation, on_progress: Callable[[float], None]) -> LoadedModel:
+        header = GgufHeader(Path(request.path))
+        offload = choose_offload(
+            request.gpu_layers,
+            supported=supports_offload(),
+            devices=find_devices(),
+            layers=header.layers,
+            size_bytes=header.size_bytes,
+        )
+        if offload.layers == 0:
+            _check_memory(header.size_bytes)
+        model = self._model = LanguageModel(
+            header,
+            gpu_layers=offload.layers,
+            adapters=request.adapters,
+            log=self._log,
+            cancellation=cancellation,
+            on_progress=on_progress,
+        )
+        self._format = chat_format_of(model.metadata, model.vocabulary)
+        threads, batch_threads = choose_threads(request.threads, request.batch_threads, physical_cores())
+        limit = min(request.context or model.context_train, model.context_train)
+        self._context = Context(
+            model,
+            ContextPlan(limit, model.longrope_line, model.short_cells),
+            threads=threads,
+            batch_threads=batch_threads,
+            on_gpu=offload.layers > 0,
+        )
+        return LoadedModel(
+            name=model.name,
+            architecture=model.architecture,
+            quantization=model.quantization,
+            parameters=model.parameters,
+            size_bytes=model.size_bytes,
+            context_train=model.context_train,
+            context=limit,
+            has_template=self._format.problem is None,
+            runs_on=offload.runs_on,
+            gpu_layers=offload.layers,
+            threads=threads,
+            batch_threads=batch_threads,
+        )
+
+    def _loaded(self) -> tuple[LanguageModel, Context, ChatFormat]:
+        if not (self._model and self._context and self._format):
+            raise EngineError("no_model", "No model is loaded.", "Load a model first.")
+        return self._model, self._context, self._format
+
+    def _fit(self, messages: Sequence[Message], max_tokens: int) -> FittedPrompt:
+        _, context, chat_format = self._loaded()
+        reserve = min(max_tokens or _ANSWER_TOKENS, context.limit // _ANSWER_SHARE)
+        return fit_prompt(messages, chat_format.encode, limit=context.limit, reserve=reserve)
+
+
+def _check_memory(size_bytes: int) -> None:
+    """Refuse a model that would push everything else out of memory."""
+    free = free_memory()
+    if size_bytes > free:
+        sentence = f"The model needs {size_bytes / 1e9:.1f} GB of memory and {free / 1e9:.1f} GB are free."
+        raise EngineError("out_of_memory", sentence, "Close other programs, or choose a smaller model.")
+
+
+def _write_logits(path: Path, logits: NDArray[np.float32], tokens: Sequence[int]) -> None:
+    try:
+        with path.open("wb") as file:
+            np.savez(file, logits=logits, tokens=np.asarray(tokens, np.int64))
+    except OSError as error:
+        code = "disk_full" if error.errno == errno.ENOSPC else "bad_request"
+        sentence = f"{path} cannot be written: {(error.strerror or 'unknown').lower()}."
+        raise EngineError(code, sentence, "Choose another place.") from error

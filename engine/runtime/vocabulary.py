@@ -1,0 +1,72 @@
+"""Turn text into token ids and back with the vocabulary of a loaded model."""
+
+from __future__ import annotations
+
+import ctypes
+from typing import Any
+
+import llama_cpp.llama_cpp as llama
+
+_TYPE_SENTENCEPIECE = 1
+# Phi-3 stops at these too (generation_config.json); llama.cpp knows only some of them.
+_ENDS_OF_PHI3 = ("<|end|>", "<|endoftext|>", "<|assistant|>")
+
+
+class Vocabulary:
+    """Wrap llama.cpp's vocabulary; it lives as long as its model."""
+
+    def __init__(self, handle: Any, *, add_space_prefix: bool) -> None:
+        """Take the handle; `add_space_prefix` says whether a text gets a space in front when it is encoded."""
+        self._handle = handle
+        self.size = int(llama.llama_vocab_n_tokens(handle))
+        sentencepiece = int(llama.llama_vocab_type(handle)) == _TYPE_SENTENCEPIECE
+        self.adds_space = sentencepiece and add_space_prefix
+        ends = (self.find(piece) for piece in _ENDS_OF_PHI3)
+        self._more_ends = frozenset(token for token in ends if token is not None)
+
+    def encode(self, text: str, *, parse_special: bool = False, add_special: bool = False) -> list[int]:
+        """Give the ids of a text; `parse_special` recognises special tokens in it, `add_special` adds BOS and EOS."""
+        data = text.encode("utf-8", errors="replace")
+        room = len(data) + 8
+        ids = (llama.llama_token * room)()
+        count = int(llama.llama_tokenize(self._handle, data, len(data), ids, room, add_special, parse_special))
+        if count < 0:
+            ids = (llama.llama_token * -count)()
+            count = int(llama.llama_tokenize(self._handle, data, len(data), ids, -count, add_special, parse_special))
+        return list(ids[:count])
+
+    def piece(self, token: int) -> bytes:
+        """Give the bytes that a token adds to a text: none for special tokens, maybe a part of a character."""
+        room = 64
+        while True:
+            buffer = ctypes.create_string_buffer(room)
+            count = int(llama.llama_token_to_piece(self._handle, token, buffer, room, 0, False))
+            if count >= 0:
+                return buffer.raw[:count]
+            room = -count
+
+    def text_of(self, token: int) -> str:
+        """Give a token as the vocabulary spells it; empty for ids outside of it."""
+        if not 0 <= token < self.size:
+            return ""
+        spelled = llama.llama_vocab_get_text(self._handle, token) or b""
+        return str(spelled.decode("utf-8", errors="replace"))
+
+    def find(self, special: str) -> int | None:
+        """Give the id of a special token by its spelling."""
+        ids = self.encode(special, parse_special=True)
+        return ids[0] if len(ids) == 1 and self.text_of(ids[0]) == special else None
+
+    def is_end(self, token: int) -> bool:
+        """Tell whether an answer ends with this token."""
+        return token in self._more_ends or bool(llama.llama_vocab_is_eog(self._handle, token))
+
+    @property
+    def special_texts(self) -> dict[str, str]:
+        """Give the spelling of the tokens that chat templates refer to; empty where the vocabulary has none."""
+        tokens = {
+            "bos_token": llama.llama_vocab_bos(self._handle),
+            "eos_token": llama.llama_vocab_eos(self._handle),
+            "pad_token": llama.llama_vocab_pad(self._handle),
+        }
+        return {name: self.text_of(int(token)) for name, token in tokens.items()}

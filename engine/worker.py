@@ -1,0 +1,248 @@
+"""Serve the engine's protocol on standard input and output; docs/engine-protocol.md is the authority."""
+
+from __future__ import annotations
+
+import collections
+import importlib.metadata
+import os
+import signal
+import sys
+import threading
+import time
+import traceback
+from dataclasses import dataclass, field
+from typing import BinaryIO
+
+from engine.channel import read_lines
+from engine.errors import EngineError
+from engine.protocol import (
+    PROTOCOL,
+    Cancel,
+    Chat,
+    ChatResult,
+    Count,
+    Done,
+    Event,
+    Failed,
+    Load,
+    Logits,
+    Notice,
+    Ping,
+    Progress,
+    Ready,
+    Request,
+    RequestError,
+    Result,
+    Shutdown,
+    Stage,
+    Token,
+    Unload,
+    decode_request,
+    encode_event,
+)
+from engine.runtime.cancellation import Cancellation
+from engine.runtime.hardware import find_devices
+from engine.runtime.native_log import NativeLog
+from engine.runtime.session import Session
+from engine.version import VERSION
+
+_SECONDS_TO_END = 5.0
+_SECONDS_BETWEEN_REPORTS = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """Hold an open request."""
+
+    id: int
+    request: Request
+    arrived: float
+    cancellation: Cancellation = field(default_factory=Cancellation)
+
+
+class Worker:
+    """Execute requests in the order of arrival, while a reader thread serves cancel, ping and shutdown at once."""
+
+    def __init__(self, requests: BinaryIO, events: BinaryIO) -> None:
+        """Take the streams of the protocol."""
+        self._requests = requests
+        self._events = events
+        self._sending = threading.Lock()
+        self._changed = threading.Condition()
+        self._open: dict[int, Task] = {}
+        self._waiting: collections.deque[Task] = collections.deque()
+        self._ending = False
+        self._shutdown_id: int | None = None
+        self._session = Session(NativeLog())
+
+    def run(self) -> None:
+        """Serve until the shutdown or the end of the requests."""
+        self._send(Ready(PROTOCOL, _versions(), find_devices()))
+        threading.Thread(target=self._read, name="requests", daemon=True).start()
+        while (task := self._next()) is not None:
+            event = self._execute(task)
+            with self._changed:
+                del self._open[task.id]
+            self._send(event)
+        self._session.unload()
+        if self._shutdown_id is not None:
+            self._send(Done(self._shutdown_id))
+
+    def _next(self) -> Task | None:
+        with self._changed:
+            self._changed.wait_for(lambda: self._waiting or self._ending)
+            return self._waiting.popleft() if self._waiting else None
+
+    def _read(self) -> None:
+        """Take requests until their stream ends; whatever happens then, the process ends too."""
+        try:
+            for line in read_lines(self._requests):
+                self._take(line)
+        finally:
+            self._end(None)
+
+    def _take(self, line: bytes) -> None:
+        try:
+            request_id, request = decode_request(line)
+        except RequestError as error:
+            known = error.request_id is not None and error.request_id not in self._open
+            self._send(Failed.from_error(error.request_id if known else None, error))
+            return
+        match request:
+            case Ping():
+                self._send(Done(request_id))
+            case Cancel():
+                with self._changed:
+                    if target := self._open.get(request.target):
+                        target.cancellation.request()
+                self._send(Done(request_id))
+            case Shutdown():
+                self._end(request_id)
+            case _:
+                self._enqueue(Task(request_id, request, time.perf_counter()))
+
+    def _enqueue(self, task: Task) -> None:
+        with self._changed:
+            taken = task.id in self._open or self._ending
+            if not taken:
+                self._open[task.id] = task
+                self._waiting.append(task)
+                self._changed.notify_all()
+        if taken:
+            self._send(Failed(None, "bad_request", f"The id {task.id} is in use, or the worker is ending."))
+
+    def _end(self, shutdown_id: int | None) -> None:
+        """Cancel everything that is open, and make sure that the process ends even if native code hangs."""
+        with self._changed:
+            if self._ending:
+                return
+            self._ending = True
+            self._shutdown_id = shutdown_id
+            for task in self._open.values():
+                task.cancellation.request()
+            self._changed.notify_all()
+        guard = threading.Timer(_SECONDS_TO_END, os._exit, [1])
+        guard.daemon = True
+        guard.start()
+
+    def _execute(self, task: Task) -> Event:
+        """Do what a request asks and give its terminal event."""
+        try:
+            return Done(task.id, self._dispatch(task))
+        except EngineError as error:
+            return Failed.from_error(task.id, error)
+        except MemoryError as error:
+            sentence = "There is not enough memory for this."
+            return Failed(task.id, "out_of_memory", sentence, "Close other programs.", repr(error))
+        except Exception as error:
+            traceback.print_exc()
+            sentence = f"Something went wrong in the engine: {error}."
+            return Failed(task.id, "internal", sentence, "Try again, and report this.", traceback.format_exc())
+
+    def _dispatch(self, task: Task) -> Result:
+        report = _Reporter(self, task.id)
+        request, cancellation = task.request, task.cancellation
+        match request:
+            case Chat():
+                if cancellation.requested:
+                    return ChatResult("cancelled", "", 0, 0, 0, 0, 0, 0.0, 0.0, 0.0, 0.0)
+                return self._session.chat(
+                    request,
+                    cancellation,
+                    arrived=task.arrived,
+                    on_text=lambda text: self._send(Token(task.id, text)),
+                    on_dropped=report.dropped,
+                    on_progress=report.evaluated,
+                )
+        cancellation.check()
+        match request:
+            case Load():
+                return self._session.load(request, cancellation, report.loaded)
+            case Unload():
+                self._session.unload()
+            case Count():
+                return self._session.count(request)
+            case Logits():
+                return self._session.logits(request, cancellation, report.evaluated)
+        return None
+
+    def _send(self, event: Event) -> None:
+        with self._sending:
+            try:
+                self._events.write(encode_event(event))
+                self._events.flush()
+            except OSError:
+                # Nobody listens any more: there is nothing left to work for.
+                os._exit(1)
+
+
+class _Reporter:
+    """Send progress of one request, not more often than anyone can read it."""
+
+    def __init__(self, worker: Worker, task_id: int) -> None:
+        self._send = worker._send
+        self._id = task_id
+        self._stage: Stage | None = None
+        self._started = self._sent = 0.0
+
+    def loaded(self, fraction: float) -> None:
+        self._report("load", fraction, 1.0)
+
+    def evaluated(self, stage: Stage, done: int, total: int) -> None:
+        self._report(stage, done, total)
+
+    def dropped(self, messages: int) -> None:
+        sentence = f"The oldest {messages} messages were left out because the conversation outgrew the context."
+        self._send(Notice(self._id, "turns_dropped", sentence, messages))
+
+    def _report(self, stage: Stage, done: float, total: float) -> None:
+        now = time.perf_counter()
+        if stage != self._stage:
+            self._stage, self._started, self._sent = stage, now, 0.0
+        if done < total and now - self._sent < _SECONDS_BETWEEN_REPORTS:
+            return
+        self._sent = now
+        left = (now - self._started) / done * (total - done) if done else None
+        self._send(Progress(self._id, stage, done, total, left if left is None else round(left, 2)))
+
+
+def _versions() -> dict[str, str]:
+    return {
+        "phidelity": VERSION,
+        "python": sys.version.split()[0],
+        "llama-cpp-python": importlib.metadata.version("llama-cpp-python"),
+    }
+
+
+def main() -> None:
+    """Keep the real standard output for the protocol, send native prints to standard error, and serve."""
+    # The interrupt key of a terminal is for the parent, which then asks for the end.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    events = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    sys.stdout = sys.stderr
+    Worker(sys.stdin.buffer, events).run()
+
+
+if __name__ == "__main__":
+    main()
