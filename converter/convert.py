@@ -1,0 +1,103 @@
+"""Convert a checkpoint to a GGUF file, the whole path from top to bottom."""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from converter.architectures import phi3
+from converter.checkpoint import Checkpoint
+from converter.errors import ConversionError
+from converter.ggml_types import FileType, file_type
+from converter.gguf_stream import Progress as Progress
+from converter.gguf_stream import ProgressCallback, TensorToWrite, write_gguf
+from converter.gguf_writer import TensorSpec, string
+from converter.metadata import SOURCE_ARCHITECTURE_KEY, general_metadata, vocabulary_metadata
+from converter.model_plan import ModelPlan
+from converter.row_encoding import Quantizer, pack_rows
+from converter.tensor_types import check_file_type, choose_types
+from converter.vocab import load_vocabulary
+
+MAX_THREADS = 8
+ARCHITECTURES: dict[str, Callable[[Checkpoint], ModelPlan]] = {"phi3": phi3.plan}
+
+
+@dataclass(frozen=True)
+class ConversionResult:
+    """Tell what a conversion made; `warnings` are sentences for the user."""
+
+    path: Path
+    architecture: str
+    name: str
+    file_type: str
+    size_bytes: int
+    n_tensors: int
+    warnings: tuple[str, ...]
+
+
+def convert(
+    checkpoint: Path,
+    out: Path,
+    *,
+    outtype: str,
+    quantizer: Quantizer | None = None,
+    name: str | None = None,
+    progress: ProgressCallback | None = None,
+    threads: int = 0,
+) -> ConversionResult:
+    """Convert the checkpoint in a directory to the GGUF file `out`.
+
+    `outtype` is a file type of llama.cpp; all but f32, bf16, f16 and q8_0 need `quantizer`. Tensors are quantised from
+    the numbers of the checkpoint, so the bytes are those llama.cpp's quantize makes of an unquantised conversion.
+    `progress` may raise `ConversionCancelled`. `threads` 0 means all processors, eight at most.
+    """
+    kind = file_type(outtype)
+    check_file_type(kind, quantizer is not None)
+    source = Checkpoint(Path(checkpoint))
+    try:
+        plan = _plan(source)
+        vocabulary = load_vocabulary(source, plan.vocabulary_size)
+        shown_name = name or _name(source)
+        metadata = general_metadata(plan.architecture, shown_name, kind, vocabulary)
+        metadata[SOURCE_ARCHITECTURE_KEY] = string(str(source.config["model_type"]))
+        metadata |= plan.metadata | vocabulary_metadata(vocabulary)
+        tensors = _tensors_to_write(plan, kind, quantizer)
+        size = write_gguf(Path(out), metadata, tensors, progress, threads or min(os.cpu_count() or 1, MAX_THREADS))
+    finally:
+        source.close()
+    no_tokenizer = ("The checkpoint has no tokenizer: the model understands token ids, but no text.",)
+    warnings = plan.warnings + (no_tokenizer if vocabulary is None else vocabulary.warnings)
+    return ConversionResult(Path(out), plan.architecture, shown_name, kind.name, size, len(tensors), warnings)
+
+
+def _plan(checkpoint: Checkpoint) -> ModelPlan:
+    model_type = checkpoint.config.get("model_type")
+    if model_type not in ARCHITECTURES:
+        raise ConversionError(
+            "model_unsupported",
+            f"Models of the type {model_type!r} cannot be converted.",
+            f"Phidelity converts {', '.join(ARCHITECTURES)}; other models run from their GGUF files.",
+        )
+    return ARCHITECTURES[model_type](checkpoint)
+
+
+def _name(checkpoint: Checkpoint) -> str:
+    """Name the model after its folder; a snapshot in the Hub's cache is named after the repository it is of."""
+    folder = checkpoint.folder.resolve()
+    if folder.parent.name == "snapshots" and folder.parent.parent.name.startswith("models--"):
+        return folder.parent.parent.name.split("--")[-1]
+    return folder.name
+
+
+def _tensors_to_write(plan: ModelPlan, kind: FileType, quantizer: Quantizer | None) -> list[TensorToWrite]:
+    shapes = [(name, source.shape) for name, source in plan.tensors.items()]
+    types = choose_types(shapes, kind, plan.shape)
+    return [
+        TensorToWrite(
+            TensorSpec(name, source.shape, types[name]),
+            source,
+            partial(pack_rows, tensor_type=types[name], quantizer=quantizer),
+        )
+        for name, source in plan.tensors.items()
+    ]
