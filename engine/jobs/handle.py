@@ -29,6 +29,7 @@ class JobHandle:
         self.folder = folder
         self.finished = False
         self._process = process
+        self._outcome: JobEvent | None = None
         self._offset = 0
         self._attached_at = time.monotonic()
 
@@ -38,9 +39,11 @@ class JobHandle:
             return []
         alive = self.running()  # asked before reading: a process that ends in between has already written everything
         events = self._read_new()
-        if not alive and not (events and isinstance(events[-1], JobDone | JobFailed)):
-            events.append(self._death())
-        self.finished = bool(events) and isinstance(events[-1], JobDone | JobFailed)
+        if events and isinstance(events[-1], JobDone | JobFailed):
+            self._outcome = events.pop()
+        if not alive:  # the outcome waits for the process to be gone, so that no one meets it again
+            events.append(self._outcome or self._death())
+            self.finished = True
         return events
 
     def cancel(self) -> None:

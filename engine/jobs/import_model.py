@@ -21,7 +21,7 @@ COPY_CHUNK_BYTES = 16 << 20
 
 
 def import_model(job: ImportJob, report: Callable[[JobProgress], None], stopped: Callable[[], bool]) -> dict[str, Any]:
-    """Convert or copy `job.source` to `job.out`; return `path` and `size_bytes`.
+    """Convert or copy `job.source` to `job.out`; return `path`, `size_bytes` and perhaps `notes` for the user.
 
     Raises EngineError, ConversionError, ConversionCancelled or OSError, after which nothing is left at `job.out`.
     """
@@ -51,7 +51,7 @@ def _import_checkpoint(
         report(JobProgress("convert", progress.done, progress.total, "tensors", rate, left))
 
     with GgmlQuantizer() as quantizer:
-        convert(
+        result = convert(
             source,
             out,
             outtype=job.quantization or DEFAULT_QUANTIZATION,
@@ -59,7 +59,7 @@ def _import_checkpoint(
             name=job.name,
             progress=on_progress,
         )
-    return {"path": str(out), "size_bytes": out.stat().st_size}
+    return {"path": str(out), "size_bytes": result.size_bytes, "notes": list(result.warnings)}
 
 
 def _import_gguf(
