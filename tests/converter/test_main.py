@@ -1,0 +1,56 @@
+"""Test the command line: one line for every error, and stable exit statuses."""
+
+import json
+
+import pytest
+
+from converter.__main__ import main
+from tests.converter.test_starter import llama_layout
+
+
+def _status(arguments):
+    try:
+        return main([str(argument) for argument in arguments])
+    except SystemExit as left:
+        return left.code
+
+
+def test_convert_reports_what_it_made(tmp_path, mini, capsys):
+    assert _status(["convert", mini, tmp_path / "m.gguf", "--outtype", "q8_0", "--name", "Mine", "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["name"] == "Mine" and report["file_type"] == "q8_0" and report["warnings"] == []
+    assert report["size_bytes"] == (tmp_path / "m.gguf").stat().st_size
+
+
+def test_starter_writes_the_model(tmp_path, capsys):
+    source = llama_layout(tmp_path / "llama.gguf")
+    assert _status(["starter", tmp_path / "starter.gguf", "--source", source]) == 0
+    assert str(tmp_path / "starter.gguf") in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status"),
+    [
+        ([], 2),
+        (["convert"], 2),
+        (["convert", "{mini}", "{tmp}/m.gguf", "--outtype", "q4_k_m"], 2),
+        (["convert", "{mini}", "{tmp}/nowhere/m.gguf"], 2),
+        (["convert", "{tmp}/nothing", "{tmp}/m.gguf"], 3),
+        (["starter", "{tmp}/m.gguf", "--source", "{tmp}"], 3),
+    ],
+)
+def test_errors_are_one_line_and_have_their_status(tmp_path, mini, capsys, arguments, status):
+    assert _status([argument.format(mini=mini, tmp=tmp_path) for argument in arguments]) == status
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert len(captured.err.splitlines()) == 1
+
+
+@pytest.mark.parametrize(("error", "status"), [(KeyboardInterrupt(), 130), (MemoryError(), 4)])
+def test_an_interrupt_and_exhausted_memory_have_their_status(tmp_path, mini, monkeypatch, capsys, error, status):
+    def fail(*arguments, **options):
+        raise error
+
+    monkeypatch.setattr("converter.__main__.convert", fail)
+    assert _status(["convert", mini, tmp_path / "m.gguf"]) == status
+    assert len(capsys.readouterr().err.splitlines()) == 1
