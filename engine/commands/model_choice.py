@@ -1,0 +1,32 @@
+"""Declare how commands choose a model and load it."""
+
+import argparse
+from pathlib import Path
+
+from engine.library.folders import resolve_model
+from engine.protocol import Adapter, Load
+
+
+def add_model_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare what decides how a model is loaded."""
+    parser.add_argument("--models-dir", type=Path, metavar="DIR", help="the library's folder")
+    parser.add_argument(
+        "--adapter", type=Path, action="append", default=[], metavar="FILE", help="LoRA adapter (.gguf)"
+    )
+    parser.add_argument("--context", type=int, default=0, metavar="N", help="most tokens (default: as trained)")
+    parser.add_argument("--threads", type=int, default=0, metavar="N", help="threads (default: chosen)")
+    parser.add_argument(
+        "--gpu-layers", type=int, default=-1, metavar="N", help="layers on the GPU (-1: as many as fit)"
+    )
+
+
+def load_request(arguments: argparse.Namespace) -> Load:
+    """Give the load that the arguments ask for; raises EngineError."""
+    return Load(
+        path=str(resolve_model(arguments.model, arguments.models_dir).resolve()),
+        context=arguments.context,
+        threads=arguments.threads,
+        batch_threads=arguments.threads,
+        gpu_layers=arguments.gpu_layers,
+        adapters=tuple(Adapter(str(path.resolve())) for path in arguments.adapter),
+    )
