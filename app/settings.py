@@ -47,12 +47,12 @@ class Values:
     text_scale: float = _setting(1.0, "Size of all text. Ctrl and + or - change it too.", minimum=0.8, maximum=2.0)
     window_geometry: str = _setting("", "Place and size of the window, as Qt writes it, in base64.")
 
-    models_folder: str = _setting("", "Where imported models are kept. Models already there stay where they are.")
-    default_model: str = _setting("", "The model that new chats start with; empty: the one used last.")
+    models_folder: str = _setting("", "Where imported models are kept and looked for.")
+    default_model: str = _setting("", "The model that new chats start with.")
 
     context: int = _setting(
         4096,
-        "The longest conversation in tokens, question and answer together. More takes more memory.",
+        "Longest conversation, questions and answers together. More takes more memory.",
         minimum=512,
         maximum=1 << 20,
         at_load=True,
@@ -64,7 +64,7 @@ class Values:
         0, "Processor cores that read your message; automatic takes all.", minimum=0, maximum=256, at_load=True
     )
     gpu_layers: int = _setting(
-        -1, "Layers of the model that run on the graphics card; automatic: as many as fit.",
+        -1, "Layers of the model that run on the graphics card.",
         minimum=-1, maximum=1000, at_load=True,
     )  # fmt: skip
 
@@ -79,11 +79,9 @@ class Values:
         0.05, "Leaves out words less likely than this share of the likeliest.", minimum=0.0, maximum=1.0
     )
     repeat_penalty: float = _setting(1.0, "Makes words used before less likely; 1: off.", minimum=0.5, maximum=2.0)
-    max_tokens: int = _setting(
-        1024, "Longest answer in tokens; 0: as long as the conversation has room.", minimum=0, maximum=1 << 20
-    )
+    max_tokens: int = _setting(1024, "Where an answer is cut off at the latest.", minimum=0, maximum=1 << 20)
     seed: int = _setting(
-        -1, "The same number gives the same answer to the same chat; -1: another each time.",
+        -1, "With a fixed number the same chat gets the same answer; empty: random.",
         minimum=-1, maximum=2**32 - 2,
     )  # fmt: skip
 
