@@ -47,6 +47,7 @@ class LibraryController(QObject):
         self._queue = queue
         self._notices = notices
         self._background = background
+        self._to_ask: list[ImportSource] = []
         page.import_requested.connect(self.import_paths)
         page.shown.connect(models.refresh)
         page.table.chat_requested.connect(lambda entry: self.chat_requested.emit(entry.path))
@@ -79,10 +80,16 @@ class LibraryController(QObject):
             self._show_import_error(source.name, error)
 
     def _ask_how(self, source: "ImportSource") -> None:
-        dialog = ImportDialog(source, self._models.folder, self._page)
-        if dialog.exec() == QDialog.DialogCode.Accepted:
-            self.start_import(source, dialog.choice())
-        dialog.deleteLater()
+        """Show the dialog for one source after the other; more may arrive while one is open."""
+        self._to_ask.append(source)
+        if len(self._to_ask) > 1:
+            return
+        while self._to_ask:
+            dialog = ImportDialog(self._to_ask[0], self._models.folder, self._page)
+            if dialog.exec() == QDialog.DialogCode.Accepted:
+                self.start_import(self._to_ask[0], dialog.choice())
+            dialog.deleteLater()
+            self._to_ask.pop(0)
 
     def _show_import_error(self, name: str, error: Exception) -> None:
         if not isinstance(error, ConversionError | EngineError | OSError):

@@ -38,17 +38,18 @@ def drop(page: QWidget, path: Path) -> None:
     QApplication.sendEvent(page, QDropEvent(QPointF(50, 500), *rest))
 
 
+def visible_dialogs() -> list[ImportDialog]:
+    return [each for each in QApplication.topLevelWidgets() if isinstance(each, ImportDialog) and each.isVisible()]
+
+
 def answer_dialog(qtbot: QtBot, choose: str | None = None, name: str | None = None) -> None:
     """Wait for the import dialog, change what is asked for, and press Import."""
 
-    def dialogs() -> list[ImportDialog]:
-        return [each for each in QApplication.topLevelWidgets() if isinstance(each, ImportDialog) and each.isVisible()]
-
     def press() -> None:
-        if not dialogs():
+        if not visible_dialogs():
             QTimer.singleShot(20, press)
             return
-        dialog = dialogs()[0]
+        dialog = visible_dialogs()[0]
         if choose:
             dialog.select(choose)
         if name:
@@ -78,6 +79,30 @@ def test_a_dropped_checkpoint_becomes_a_model(qtbot: QtBot, library: Library, ch
     assert "Q4_K_M · 4k" in texts(library.page.table)
     click(qtbot, library.page.table, "Chat with Phi-tiny")
     assert library.chats == [entry.path]
+
+
+def test_several_files_are_asked_about_one_after_the_other(
+    qtbot: QtBot, library: Library, gguf_file: Path, tmp_path: Path
+) -> None:
+    paths = [tmp_path / f"{name}.gguf" for name in "abc"]
+    for path in paths:
+        path.write_bytes(gguf_file.read_bytes())
+    asked: list[ImportDialog] = []
+    open_at_once: list[int] = []
+
+    def answer() -> None:
+        dialogs = visible_dialogs()
+        if dialogs and dialogs[0] not in asked:
+            open_at_once.append(len(dialogs))
+            asked.append(dialogs[0])
+            dialogs[0]._import.click()
+        if len(asked) < len(paths):
+            QTimer.singleShot(100, answer)
+
+    QTimer.singleShot(100, answer)
+    library.controller.import_paths(paths)
+    qtbot.waitUntil(lambda: len(imported(library)) == len(paths), timeout=WAIT_MS)
+    assert open_at_once == [1, 1, 1]
 
 
 def test_a_cancelled_import_leaves_no_model(qtbot: QtBot, library: Library, checkpoint: Path) -> None:
