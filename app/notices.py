@@ -59,6 +59,14 @@ class Notices(QObject):
         return False
 
 
+def show_start_failure(error: Exception) -> None:
+    """Say why there is no window at all."""
+    box = QMessageBox(QMessageBox.Icon.NoIcon, "Phidelity", str(error))
+    box.setTextFormat(Qt.TextFormat.PlainText)
+    box.setInformativeText(getattr(error, "remedy", None) or "")
+    box.exec()
+
+
 class _NoticeLine(QFrame):
     """Float a sentence over the foot of the window."""
 

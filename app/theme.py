@@ -200,7 +200,7 @@ class Theme(QObject):
         font.setItalic(italic)
         return font
 
-    def code_font(self, size: float = 12.5) -> QFont:
+    def code_font(self, size: float = 13) -> QFont:
         """Return the bundled monospace font, `size` in pixels before scaling."""
         font = QFont("DejaVu Sans Mono")
         font.setStyleHint(QFont.StyleHint.Monospace)

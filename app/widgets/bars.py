@@ -8,8 +8,8 @@ ValueRow("Runs on", "CPU, 8 threads")           # muted name left, value right; 
 
 from typing import Literal
 
-from PySide6.QtCore import Qt, Signal
-from PySide6.QtGui import QWheelEvent
+from PySide6.QtCore import QEvent, QPointF, QRectF, QSize, Qt, Signal
+from PySide6.QtGui import QEnterEvent, QMouseEvent, QPainter, QPaintEvent, QWheelEvent
 from PySide6.QtWidgets import QHBoxLayout, QProgressBar, QSlider, QVBoxLayout, QWidget
 
 from app.widgets.labels import ElidedLabel, Label
@@ -17,6 +17,7 @@ from app.widgets.style import restyle
 
 BarTone = Literal["accent", "warning", "bad"]
 PARTS = 1000
+HANDLE = 5
 
 
 class ThinProgress(QProgressBar):
@@ -44,11 +45,51 @@ class ThinProgress(QProgressBar):
 
 
 class _Slider(QSlider):
-    """Leave the wheel to the page that scrolls."""
+    """Draw the amount as a thin bar; the handle shows itself to who is about to move it."""
+
+    def paintEvent(self, _event: QPaintEvent) -> None:
+        """Draw groove, amount and, under the mouse or with the focus, the handle."""
+        painter = QPainter(self)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        painter.setPen(Qt.PenStyle.NoPen)
+        middle = self.height() / 2
+        share = (self.value() - self.minimum()) / max(self.maximum() - self.minimum(), 1)
+        painter.setBrush(self.palette().mid())
+        painter.drawRoundedRect(QRectF(0, middle - 2, self.width(), 4), 2, 2)
+        painter.setBrush(self.palette().accent())
+        painter.drawRoundedRect(QRectF(0, middle - 2, self.width() * share, 4), 2, 2)
+        if self.underMouse() or self.hasFocus():
+            painter.drawEllipse(QPointF(HANDLE + (self.width() - 2 * HANDLE) * share, middle), HANDLE, HANDLE)
+
+    def sizeHint(self) -> QSize:
+        """Be tall enough for the handle."""
+        return QSize(80, 2 * HANDLE + 4)
+
+    def enterEvent(self, event: QEnterEvent) -> None:
+        """Show the handle."""
+        super().enterEvent(event)
+        self.update()
+
+    def leaveEvent(self, event: QEvent) -> None:
+        """Hide the handle."""
+        super().leaveEvent(event)
+        self.update()
+
+    def mousePressEvent(self, event: QMouseEvent) -> None:
+        """Go to the place that was clicked."""
+        self._go_to(event.position().x())
+
+    def mouseMoveEvent(self, event: QMouseEvent) -> None:
+        """Follow the mouse."""
+        self._go_to(event.position().x())
 
     def wheelEvent(self, event: QWheelEvent) -> None:
         """Pass the wheel on, so that scrolling past never changes a setting."""
         event.ignore()
+
+    def _go_to(self, x: float) -> None:
+        share = min(max((x - HANDLE) / max(self.width() - 2 * HANDLE, 1), 0.0), 1.0)
+        self.setValue(self.minimum() + round(share * (self.maximum() - self.minimum())))
 
 
 class LabelledSlider(QWidget):
@@ -109,9 +150,10 @@ class ValueRow(QWidget):
         self.setLayout(layout)
         self.set_value(value)
 
-    def set_value(self, value: str) -> None:
-        """Show another value."""
+    def set_value(self, value: str, explanation: str = "") -> None:
+        """Show another value, and an explanation as its tool tip."""
         self._value.setText(value)
+        self.setToolTip(explanation)
         self.setAccessibleName(f"{self._name}: {value}")
 
 

@@ -7,6 +7,7 @@ ElidedLabel("Long name")            # one line, shortened with … to the space 
 Badge("verified", "good")           # tones: good warning bad accent plain
 """
 
+import html
 from typing import Literal
 
 from PySide6.QtCore import QSize, Qt
@@ -16,6 +17,9 @@ from PySide6.QtWidgets import QLabel, QSizePolicy, QWidget
 from app.widgets.style import restyle
 
 LabelKind = Literal["plain", "title", "heading", "strong", "muted", "small", "section", "good", "warning", "bad"]
+# Of the natural height of a line: 1.5 times the size of the letters.
+LINE_HEIGHT = 124
+
 BadgeTone = Literal["good", "warning", "bad", "accent", "plain"]
 
 
@@ -39,9 +43,23 @@ class WrappedLabel(Label):
 
     def __init__(self, text: str = "", kind: LabelKind = "plain", parent: QWidget | None = None) -> None:
         """Make a label that breaks lines."""
-        super().__init__(text, kind, parent)
+        super().__init__("", kind, parent)
         self.setWordWrap(True)
         self.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        # Only rich text has a line height; what is shown stays plain because it is escaped.
+        self.setTextFormat(Qt.TextFormat.RichText)
+        self._plain = ""
+        self.setText(text)
+
+    def text(self) -> str:
+        """Return the plain text."""
+        return self._plain
+
+    def setText(self, text: str) -> None:
+        """Show another plain text."""
+        self._plain = text
+        escaped = html.escape(text).replace("\n", "<br>")
+        super().setText(f'<p style="line-height: {LINE_HEIGHT}%">{escaped}</p>' if text else "")
 
 
 class ElidedLabel(Label):

@@ -1,0 +1,162 @@
+"""Be the rows below an answer: what is being done, how it ended, and the actions."""
+
+from collections.abc import Callable
+
+from PySide6.QtCore import QTimer
+from PySide6.QtGui import QGuiApplication
+from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
+
+from app.chat.asks import TranscriptAsks
+from app.chat.outcome import Outcome, remedy_label
+from app.storage.messages import AnswerStats, Message
+from app.widgets.bars import ThinProgress
+from app.widgets.buttons import Button
+from app.widgets.labels import Label, WrappedLabel
+
+COPIED_MS = 1500
+
+
+class StatusRow(QWidget):
+    """Say what is being done before the first word comes, and how far it is."""
+
+    def __init__(self, parent: QWidget) -> None:
+        """Make a hidden row."""
+        super().__init__(parent)
+        self._sentence = Label("", "muted")
+        self._bar = ThinProgress(self.tr("Progress"))
+        self._bar.setMaximumWidth(220)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 4)
+        layout.setSpacing(8)
+        layout.addWidget(self._sentence)
+        layout.addWidget(self._bar)
+        self.hide()
+
+    def show_status(self, sentence: str | None, fraction: float | None) -> None:
+        """Show a sentence, with a bar if the fraction is known; None hides the row."""
+        self.setVisible(sentence is not None)
+        self._sentence.setText(sentence or "")
+        self._bar.setVisible(fraction is not None)
+        self._bar.set_fraction(fraction or 0.0)
+
+
+class OutcomeRow(QWidget):
+    """Show the sentence about the end of an answer, and its remedy."""
+
+    def __init__(self, asks: TranscriptAsks, parent: QWidget) -> None:
+        """Make a hidden row."""
+        super().__init__(parent)
+        self._asks = asks
+        self._message_id = 0
+        self._outcome: Outcome | None = None
+        self._sentence = WrappedLabel("", "small")
+        self._button = Button("")
+        self._button.clicked.connect(self._ask)
+        layout = QHBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(12)
+        layout.addWidget(self._sentence, 1)
+        layout.addWidget(self._button)
+        self.hide()
+
+    def show_outcome(self, message_id: int, outcome: Outcome | None) -> None:
+        """Show how the answer ended; None hides the row."""
+        self._message_id = message_id
+        self._outcome = outcome
+        self.setVisible(outcome is not None)
+        if outcome is None:
+            return
+        self._sentence.setText(outcome.sentence)
+        self._sentence.set_kind("bad" if outcome.failed else "small")
+        self._button.setVisible(outcome.remedy is not None)
+        self._button.setText(remedy_label(outcome.remedy) if outcome.remedy else "")
+
+    def _ask(self) -> None:
+        if self._outcome is not None and self._outcome.remedy is not None:
+            self._asks.remedy_requested.emit(self._message_id, self._outcome.remedy)
+
+
+class VersionSwitch(QWidget):
+    """Go through the versions of a message: ‹ 2 / 3 ›."""
+
+    def __init__(self, asks: TranscriptAsks, parent: QWidget | None = None) -> None:
+        """Make a hidden switch."""
+        super().__init__(parent)
+        self._asks = asks
+        self._message_id = 0
+        self._older = Button("‹", "small-text")
+        self._older.setAccessibleName(self.tr("Earlier version"))
+        self._older.clicked.connect(lambda: asks.version_requested.emit(self._message_id, -1))
+        self._place = Label("", "small")
+        self._newer = Button("›", "small-text")
+        self._newer.setAccessibleName(self.tr("Later version"))
+        self._newer.clicked.connect(lambda: asks.version_requested.emit(self._message_id, 1))
+        layout = QHBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(0)
+        for widget in (self._older, self._place, self._newer):
+            layout.addWidget(widget)
+
+    def show_message(self, message: Message) -> None:
+        """Show which version a message is, if it has several."""
+        self._message_id = message.id
+        self.setVisible(message.versions > 1)
+        self._place.setText(f"{message.version} / {message.versions}")
+        self._older.setEnabled(message.version > 1)
+        self._newer.setEnabled(message.version < message.versions)
+
+
+class AnswerActions(QWidget):
+    """Offer Copy, Regenerate, Edit and the versions; show speed and time to the first token."""
+
+    def __init__(self, asks: TranscriptAsks, text: Callable[[], str], parent: QWidget) -> None:
+        """Make the row; `text` gives what Copy copies."""
+        super().__init__(parent)
+        self._message_id = 0
+        self._text = text
+        self._copy = Button(self.tr("Copy"), "small-text")
+        self._copy.setAccessibleName(self.tr("Copy this answer"))
+        self._copy.clicked.connect(self._copy_text)
+        self._copied = QTimer(self, singleShot=True, interval=COPIED_MS)
+        self._copied.timeout.connect(lambda: self._copy.setText(self.tr("Copy")))
+        self._regenerate = Button(self.tr("Regenerate"), "small-text")
+        self._regenerate.clicked.connect(lambda: asks.regenerate_requested.emit(self._message_id))
+        self._edit = Button(self.tr("Edit"), "small-text")
+        self._edit.setAccessibleName(self.tr("Edit the message above"))
+        self._edit.clicked.connect(lambda: asks.edit_requested.emit(self._message_id))
+        self._versions = VersionSwitch(asks)
+        self._speed = Label("", "small")
+        layout = QHBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(6)
+        for widget in (self._copy, self._regenerate, self._edit, self._versions):
+            layout.addWidget(widget)
+        layout.addStretch()
+        layout.addWidget(self._speed)
+
+    def show_message(self, message: Message) -> None:
+        """Show the row for a finished answer."""
+        self._message_id = message.id
+        self._copy.setVisible(bool(message.text))
+        self._versions.show_message(message)
+        self._speed.setText(self._speed_text(message.stats))
+
+    def set_busy(self, busy: bool) -> None:
+        """Disable what would disturb an answer that is being written."""
+        for widget in (self._regenerate, self._edit, self._versions):
+            widget.setEnabled(not busy)
+
+    def _copy_text(self) -> None:
+        QGuiApplication.clipboard().setText(self._text())
+        self._copy.setText(self.tr("Copied"))
+        self._copied.start()
+
+    def _speed_text(self, stats: AnswerStats | None) -> str:
+        if stats is None:
+            return ""
+        parts = []
+        if stats.tokens_per_second:
+            parts.append(self.tr("{0} tok/s").format(f"{stats.tokens_per_second:.1f}"))
+        if stats.first_token_ms is not None:
+            parts.append(self.tr("first token {0} s").format(f"{stats.first_token_ms / 1000:.1f}"))
+        return " · ".join(parts)

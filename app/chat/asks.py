@@ -1,0 +1,14 @@
+"""Carry what the user asks for from the messages of the transcript to the controller."""
+
+from PySide6.QtCore import QObject, Signal
+
+
+class TranscriptAsks(QObject):
+    """Be the one place where the widgets of messages send their clicks; each carries the message's number."""
+
+    regenerate_requested = Signal(int)
+    edit_requested = Signal(int)
+    edit_submitted = Signal(int, str)
+    version_requested = Signal(int, int)
+    remedy_requested = Signal(int, str)
+    height_changed = Signal(int)

@@ -1,0 +1,328 @@
+"""Connect the chat page with the storage and the engine."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from PySide6.QtCore import QObject, QTimer, Signal
+
+from app.chat.conversation_actions import ConversationActions
+from app.chat.conversation_list import ConversationList
+from app.chat.generation import Generation
+from app.chat.model_controller import ModelController
+from app.chat.outcome import Remedy
+from app.chat.page import ChatPage
+from app.chat.services import ChatServices
+from app.chat.turns import sampling_of, shown_sampling, turns_of
+from app.storage.conversations import Conversation, title_from
+from app.storage.errors import StorageError
+from app.storage.messages import Message
+from engine.protocol import Chat, CountResult
+
+DRAFT_PAUSE_MS = 300
+
+
+class ChatController(QObject):
+    """Keep what the chat page shows in line with the current chat, and let answers be written."""
+
+    models_requested = Signal()
+    settings_requested = Signal()
+    # A chat has come to be shown, so the chat page should be.
+    chat_shown = Signal()
+    answer_ended = Signal()
+
+    def __init__(self, page: ChatPage, chats: ConversationList, services: ChatServices) -> None:
+        """Connect everything and show an empty chat."""
+        super().__init__(page)
+        self.models = ModelController(page, services)
+        self.actions = ConversationActions(services, page)
+        self._page = page
+        self._chats = chats
+        self._services = services
+        self._current: Conversation | None = None
+        self._path: list[Message] = []
+        # What was chosen in the panel before the first message made the chat.
+        self._new_prompt = ""
+        self._new_sampling: dict[str, Any] = {}
+        self._generations: dict[int, Generation] = {}
+        self._draft_pause = QTimer(self, singleShot=True, interval=DRAFT_PAUSE_MS)
+        self._draft_pause.timeout.connect(self.save_draft)
+        self._connect_page()
+        self._connect_actions()
+        self.new_chat()
+
+    @property
+    def current(self) -> Conversation | None:
+        """Return the chat that is shown, None before its first message."""
+        return self._current
+
+    def open_latest(self) -> None:
+        """Show the chat that was used last, if there is one."""
+        latest = self._services.conversations.page(1)
+        if latest and not self._services.conversations.draft(None):
+            self.open(latest[0].id)
+
+    def new_chat(self) -> None:
+        """Show an empty chat."""
+        self.save_draft()
+        self._new_prompt, self._new_sampling = "", {}
+        self._show(None)
+
+    def open(self, conversation_id: int) -> None:
+        """Show a chat."""
+        conversation = self._services.conversations.get(conversation_id)
+        if conversation is not None and (self._current is None or self._current.id != conversation_id):
+            self.save_draft()
+            self._show(conversation)
+        self.chat_shown.emit()
+
+    def send(self, text: str) -> None:
+        """Add a message to the chat that is shown and let it be answered."""
+        if self._busy():
+            return
+        try:
+            conversation = self._current or self._create(text)
+            parent = self._path[-1].id if self._path else None
+            question = self._services.messages.add(conversation.id, parent, "user", text)
+        except StorageError as error:
+            self._services.notices.show_error(error)
+            return
+        self._page.composer.set_text("")
+        self.save_draft()
+        self._answer(conversation, question.id)
+
+    def stop(self) -> None:
+        """End the answer that is being written in the chat that is shown."""
+        generation = self._generation()
+        if generation is not None:
+            generation.stop()
+
+    def regenerate(self, message_id: int) -> None:
+        """Let an answer be written anew, as another version."""
+        answer = self._services.messages.get(message_id)
+        if answer is not None and answer.parent_id is not None and self._current is not None and not self._busy():
+            self._answer(self._current, answer.parent_id)
+
+    def edit(self, message_id: int, text: str) -> None:
+        """Put another version beside a message of the user, and let it be answered."""
+        message = self._services.messages.get(message_id)
+        if message is None or self._current is None or self._busy():
+            return
+        question = self._services.messages.add(self._current.id, message.parent_id, "user", text)
+        self._answer(self._current, question.id)
+
+    def switch_version(self, message_id: int, step: int) -> None:
+        """Show the version before or after this one."""
+        versions = self._services.messages.versions(message_id)
+        place = versions.index(message_id) + step if message_id in versions else -1
+        if 0 <= place < len(versions) and not self._busy():
+            self._services.messages.select_version(versions[place])
+            self._reload(keep_place=True)
+
+    def last_answer(self) -> str:
+        """Return the text of the last answer."""
+        return next((message.text for message in reversed(self._path) if message.role == "assistant"), "")
+
+    def save_draft(self) -> None:
+        """Keep what is written in the composer."""
+        self._draft_pause.stop()
+        conversation_id = self._current.id if self._current else None
+        try:
+            self._services.conversations.save_draft(conversation_id, self._page.composer.text())
+        except StorageError as error:
+            self._services.notices.say(error.message)
+
+    def close(self) -> None:
+        """Keep everything that was written and shown."""
+        self._page.panel.finish_typing()
+        self.save_draft()
+        for generation in list(self._generations.values()):
+            generation.abandon()
+        self._generations.clear()
+
+    def _create(self, text: str) -> Conversation:
+        """Make the chat of a first message."""
+        conversations = self._services.conversations
+        path = self._services.bridge.state.path or None
+        created = conversations.create(title_from(text), model=path, system_prompt=self._new_prompt)
+        if self._new_sampling:
+            conversations.set_sampling(created.id, self._new_sampling)
+        conversations.save_draft(None, "")
+        self._current = conversations.get(created.id)
+        assert self._current is not None
+        return self._current
+
+    def _answer(self, conversation: Conversation, question_id: int) -> None:
+        """Make the answer's place in the storage and ask the engine for it."""
+        services = self._services
+        if services.bridge.state.kind == "none":
+            self.models.load_again()
+        name = self.models.model_name or None
+        answer = services.messages.add(conversation.id, question_id, "assistant", streaming=True, model=name)
+        self._reload()
+        fresh = services.conversations.get(conversation.id) or conversation
+        sampling, max_tokens = sampling_of(services.settings.values, fresh.sampling)
+        request = Chat(turns_of(fresh.system_prompt, self._path), sampling, max_tokens)
+        generation = Generation(services.bridge, services.messages, services.bridge.chat(request), answer.id)
+        transcript = self._page.transcript
+        generation.text_stored.connect(transcript.append_text)
+        generation.status_changed.connect(transcript.set_status)
+        generation.noticed.connect(transcript.set_notice)
+        generation.storage_failed.connect(lambda error: services.notices.say(error.message))
+        generation.ended.connect(lambda _: self._ended(conversation.id, generation))
+        self._generations[conversation.id] = generation
+        self._show_busy()
+        self._chats.refresh()
+
+    def _ended(self, conversation_id: int, generation: Generation) -> None:
+        """Show how an answer ended, if its chat is the one that is shown."""
+        self._generations.pop(conversation_id, None)
+        result = generation.result
+        if self._current is not None and self._current.id == conversation_id:
+            message = self._services.messages.get(generation.message_id)
+            if message is not None:
+                self._path = [message if step.id == message.id else step for step in self._path]
+                self._page.transcript.update_message(message)
+            self._show_busy()
+            if result is not None:
+                self._page.top_bar.meter.set_tokens(result.context_tokens, result.context)
+        self.models.note_answer(result)
+        self._chats.refresh()
+        self.answer_ended.emit()
+
+    def _show(self, conversation: Conversation | None) -> None:
+        """Make a chat the one that is shown."""
+        self._page.panel.finish_typing()
+        self._current = conversation
+        self._page.composer.set_text(self._services.conversations.draft(conversation.id if conversation else None))
+        self._draft_pause.stop()
+        self._page.top_bar.set_has_chat(conversation is not None)
+        self._show_panel()
+        self._reload()
+        self._chats.set_current(conversation.id if conversation else None)
+        self._show_tokens()
+        self._page.composer.take_focus()
+
+    def _reload(self, *, keep_place: bool = False) -> None:
+        """Read the shown messages of the chat again."""
+        self._path = self._services.messages.path(self._current.id) if self._current else []
+        self._page.show_messages(bool(self._path))
+        self._page.transcript.set_messages(self._path, keep_place=keep_place)
+        self._page.top_bar.set_has_chat(self._current is not None)
+        self._show_busy()
+
+    def _show_panel(self) -> None:
+        own = self._current.sampling if self._current else self._new_sampling
+        self._page.panel.set_sampling(shown_sampling(self._services.settings.values, own))
+        self._page.panel.set_system_prompt(self._current.system_prompt if self._current else self._new_prompt)
+
+    def _show_busy(self) -> None:
+        busy = self._busy()
+        self._page.composer.set_busy(busy)
+        self._page.transcript.set_busy(busy)
+
+    def _show_tokens(self) -> None:
+        """Count the shown chat, as far as the engine is free to."""
+        meter = self._page.top_bar.meter
+        meter.set_tokens(None, 0)
+        state = self._services.bridge.state
+        if self._current is None or not self._path or self._generations or state.kind != "ready":
+            return
+        shown = self._current.id
+        turns = turns_of(self._current.system_prompt, self._path)
+
+        def show(result: CountResult) -> None:
+            if self._current is not None and self._current.id == shown and not self._busy():
+                meter.set_tokens(result.prompt_tokens, result.context)
+
+        if turns:
+            self._services.bridge.count(turns, show)
+
+    def _generation(self) -> Generation | None:
+        return self._generations.get(self._current.id) if self._current else None
+
+    def _busy(self) -> bool:
+        return self._generation() is not None
+
+    def _set_sampling(self, sampling: dict[str, Any]) -> None:
+        if self._current is None:
+            self._new_sampling = sampling
+            return
+        self._services.conversations.set_sampling(self._current.id, sampling)
+        self._current = self._services.conversations.get(self._current.id)
+
+    def _set_system_prompt(self, text: str) -> None:
+        if self._current is None:
+            self._new_prompt = text
+            return
+        self._services.conversations.set_system_prompt(self._current.id, text)
+        self._current = self._services.conversations.get(self._current.id)
+
+    def _apply_remedy(self, message_id: int, remedy: Remedy) -> None:
+        match remedy:
+            case "models":
+                self.models_requested.emit()
+            case "settings":
+                self.settings_requested.emit()
+            case "retry":
+                if self._services.bridge.state.kind == "failed":
+                    self.models.load_again()
+                self.regenerate(message_id)
+
+    def _edit_last(self) -> None:
+        if self._path and not self._busy():
+            self._page.transcript.edit_question_of(self._path[-1].id)
+
+    def _chat_changed(self, conversation_id: int) -> None:
+        if self._current is not None and self._current.id == conversation_id:
+            self._current = self._services.conversations.get(conversation_id)
+        self._chats.refresh()
+
+    def _chat_trashed(self, conversation_id: int) -> None:
+        if conversation_id in self._generations:
+            self._generations[conversation_id].stop()
+        if self._current is not None and self._current.id == conversation_id:
+            self.new_chat()
+        self._chats.refresh()
+
+    def _chat_restored(self, conversation_id: int) -> None:
+        self._chats.refresh()
+        self.open(conversation_id)
+
+    def _connect_page(self) -> None:
+        page = self._page
+        page.composer.send_requested.connect(self.send)
+        page.composer.stop_requested.connect(self.stop)
+        page.composer.edit_last_requested.connect(self._edit_last)
+        page.composer.text_changed.connect(self._draft_pause.start)
+        page.panel.sampling_changed.connect(self._set_sampling)
+        page.panel.system_prompt_changed.connect(self._set_system_prompt)
+        page.empty_state.prompt_chosen.connect(self.send)
+        page.empty_state.import_requested.connect(self.models_requested)
+        asks = page.transcript.asks
+        asks.regenerate_requested.connect(self.regenerate)
+        asks.edit_submitted.connect(self.edit)
+        asks.version_requested.connect(self.switch_version)
+        asks.remedy_requested.connect(self._apply_remedy)
+        self.models.models_requested.connect(self.models_requested)
+        self.models.ready.connect(self._show_tokens)
+
+    def _connect_actions(self) -> None:
+        actions, bar = self.actions, self._page.top_bar
+        for ask, action in (
+            (bar.rename_requested, actions.rename),
+            (bar.export_requested, actions.export),
+            (bar.delete_requested, actions.delete),
+        ):
+            ask.connect(partial(self._with_current, action))
+        self._chats.opened.connect(self.open)
+        self._chats.rename_requested.connect(actions.rename)
+        self._chats.export_requested.connect(actions.export)
+        self._chats.delete_requested.connect(actions.delete)
+        actions.changed.connect(self._chat_changed)
+        actions.trashed.connect(self._chat_trashed)
+        actions.restored.connect(self._chat_restored)
+
+    def _with_current(self, action: Callable[[int], None]) -> None:
+        if self._current is not None:
+            action(self._current.id)

@@ -1,0 +1,102 @@
+"""Keep the model picker, the panel and the greeting in line with the engine, and load what is asked for."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import psutil
+from PySide6.QtCore import QObject, Signal
+
+from app.chat.page import ChatPage
+from app.chat.services import ChatServices
+from app.chat.top_bar import ModelChoice
+from engine.library.folders import starter_path
+from engine.protocol import ChatResult, Load
+
+# Shorter answers say little about a model's speed.
+TOKENS_FOR_SPEED = 16
+
+
+class ModelController(QObject):
+    """Load models for the chat page."""
+
+    models_requested = Signal()
+    ready = Signal()
+    speed_measured = Signal(str, float)
+
+    def __init__(self, page: ChatPage, services: ChatServices) -> None:
+        """Show the engine's state from now on."""
+        super().__init__(page)
+        self._page = page
+        self._services = services
+        self._wanted = ""
+        self._shown_kind = "none"
+        picker = page.top_bar.picker
+        picker.load_requested.connect(self.load)
+        picker.cancel_requested.connect(services.bridge.cancel_load)
+        picker.eject_requested.connect(services.bridge.unload)
+        picker.models_requested.connect(self.models_requested)
+        page.trouble.models_requested.connect(self.models_requested)
+        page.trouble.retry_requested.connect(self.load_again)
+        services.bridge.state_changed.connect(self._engine_changed)
+        self._engine_changed()
+
+    @property
+    def model_name(self) -> str:
+        """Return the name of the model that is loaded or loading."""
+        return self._page.top_bar.picker.model_name() if self._services.bridge.state.kind != "none" else ""
+
+    def set_choices(self, choices: Sequence[ModelChoice]) -> None:
+        """Offer these models."""
+        self._page.top_bar.picker.set_choices(choices)
+        self._engine_changed()
+
+    def load(self, path: str) -> None:
+        """Load a model with the settings as they are now."""
+        values = self._services.settings.values
+        self._wanted = path
+        request = Load(
+            path,
+            context=values.context,
+            threads=values.threads,
+            batch_threads=values.batch_threads,
+            gpu_layers=values.gpu_layers,
+        )
+        self._services.bridge.load(request)
+
+    def load_again(self) -> None:
+        """Load the model that was last asked for, or the default one."""
+        self.load(self._wanted or self.default_path())
+
+    def default_path(self) -> str:
+        """Return the chosen model, else the one used last, else the Starter."""
+        chosen = self._services.settings.values.default_model
+        last = self._services.records.last_used()
+        candidates = [Path(chosen)] if chosen else []
+        candidates += [last] if last else []
+        return str(next((path for path in candidates if path.is_file()), starter_path()))
+
+    def note_answer(self, result: ChatResult | None) -> None:
+        """Take the speed and the memory of an answer that has just ended."""
+        self._show_memory()
+        if result is not None and result.completion_tokens >= TOKENS_FOR_SPEED:
+            self.speed_measured.emit(self._services.bridge.state.path, result.tokens_per_second)
+
+    def _show_memory(self) -> None:
+        """Measure the worker's memory and show it."""
+        used = self._services.bridge.worker_memory()
+        total = psutil.virtual_memory().total
+        self._page.panel.set_model(self._services.bridge.state, (used, total) if used else None)
+
+    def _engine_changed(self) -> None:
+        state = self._services.bridge.state
+        self._page.top_bar.picker.set_state(state)
+        self._page.trouble.set_state(state)
+        # The starter's file name is all that is known of it before it is loaded.
+        is_starter = Path(state.path) == starter_path() if state.path else False
+        self._page.empty_state.set_model(self.model_name, is_starter)
+        self._page.composer.set_model_name(self.tr("Starter") if is_starter else self.model_name.split(" · ")[0])
+        self._show_memory()
+        if state.kind == "ready" and self._shown_kind != "ready":
+            self._services.records.note_use(Path(state.path))
+            self.ready.emit()
+        self._shown_kind = state.kind

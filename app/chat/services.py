@@ -1,0 +1,22 @@
+"""Bundle what the chat page's controllers work with."""
+
+from dataclasses import dataclass
+
+from app.engine_bridge import EngineBridge
+from app.notices import Notices
+from app.settings import Settings
+from app.storage.conversations import Conversations
+from app.storage.messages import Messages
+from app.storage.models import ModelRecords
+
+
+@dataclass(frozen=True)
+class ChatServices:
+    """Hold the engine, the storage and the ways to the user; application.py makes it."""
+
+    bridge: EngineBridge
+    conversations: Conversations
+    messages: Messages
+    records: ModelRecords
+    settings: Settings
+    notices: Notices

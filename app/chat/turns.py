@@ -1,0 +1,48 @@
+"""Put a chat into the engine's terms."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from itertools import groupby
+from typing import Any
+
+from app.settings import Values
+from app.storage.messages import Message
+from engine.protocol import Message as Turn
+from engine.protocol import Role, Sampling
+
+# What a chat may set for itself; everything else comes from the settings.
+OWN_VALUES = ("temperature", "top_p", "top_k", "min_p")
+
+
+def turns_of(system_prompt: str, path: Sequence[Message]) -> tuple[Turn, ...]:
+    """Return the turns of a chat up to its last question.
+
+    Answers that came to nothing are left out, and questions that then follow each other become one turn: many
+    templates accept nothing but turns that alternate.
+    """
+    turns = [Turn("system", system_prompt.strip())] if system_prompt.strip() else []
+    told = [message for message in path if message.text and not message.streaming]
+    for role, group in groupby(told, lambda message: message.role):
+        turns.append(Turn(_role(role), "\n\n".join(message.text for message in group)))
+    return tuple(turns)
+
+
+def sampling_of(values: Values, own: Mapping[str, Any]) -> tuple[Sampling, int]:
+    """Return how the next token is drawn and how long the answer may be: the chat's own values before the settings."""
+    chosen = {name: own[name] for name in OWN_VALUES if _is_number(own.get(name))}
+    length = own.get("max_tokens", values.max_tokens)
+    return replace(values.sampling(), **chosen), int(length) if _is_number(length) else values.max_tokens
+
+
+def shown_sampling(values: Values, own: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the panel shows for a chat."""
+    sampling, max_tokens = sampling_of(values, own)
+    return {**{name: getattr(sampling, name) for name in OWN_VALUES}, "max_tokens": max_tokens}
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _role(role: str) -> Role:
+    return "assistant" if role == "assistant" else "user"

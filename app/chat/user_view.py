@@ -1,0 +1,150 @@
+"""Show one message of the user in a bubble, and let it be edited in place."""
+
+import math
+
+from PySide6.QtCore import QEvent, QObject, Qt, Signal
+from PySide6.QtGui import QKeyEvent, QTextCursor
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QPlainTextEdit, QVBoxLayout, QWidget
+
+from app.chat.answer_parts import VersionSwitch
+from app.chat.answer_view import GUTTER
+from app.chat.asks import TranscriptAsks
+from app.chat.prose import ProseView
+from app.storage.messages import Message
+from app.theme import Theme
+from app.widgets.buttons import Button
+
+BUBBLE_SHARE = 0.8
+PADDING_ACROSS = 14
+PADDING_DOWN = 10
+EDITOR_HEIGHT = 150
+
+
+class UserView(QWidget):
+    """Show what the user wrote, as it was typed."""
+
+    def __init__(self, theme: Theme, asks: TranscriptAsks, message: Message, parent: QWidget) -> None:
+        """Show a message."""
+        super().__init__(parent)
+        self._theme = theme
+        self._asks = asks
+        self._message = message
+        self._bubble = QFrame(self)
+        self._bubble.setProperty("kind", "user-bubble")
+        self._text = ProseView(theme, self._bubble)
+        self._versions = VersionSwitch(asks, self)
+        self._editor: _Editor | None = None
+        self.setAccessibleName(self.tr("Your message"))
+        self.show_message(message)
+
+    @property
+    def editing(self) -> bool:
+        """Tell whether the message is being edited, so that its widget must be kept."""
+        return self._editor is not None
+
+    def show_message(self, message: Message) -> None:
+        """Show another state of the message, or another message."""
+        self._message = message
+        self._text.show_plain(message.text)
+        self._versions.show_message(message)
+
+    def set_busy(self, busy: bool) -> None:
+        """Disable what cannot be done while an answer is being written."""
+        self._versions.setEnabled(not busy)
+
+    def redraw(self) -> None:
+        """Take the theme's new colours and sizes."""
+        self._text.redraw()
+
+    def begin_edit(self) -> None:
+        """Open the editor with the message's text."""
+        if self._editor is None:
+            self._editor = _Editor(self._message.text, self)
+            self._editor.submitted.connect(self._submit)
+            self._editor.cancelled.connect(self.end_edit)
+            self._editor.show()
+            self._bubble.hide()
+        self._editor.take_focus()
+        self._asks.height_changed.emit(self._message.id)
+
+    def end_edit(self) -> None:
+        """Close the editor and show the message again."""
+        if self._editor is not None:
+            self._editor.deleteLater()
+            self._editor = None
+            self._bubble.show()
+            self._asks.height_changed.emit(self._message.id)
+
+    def height_for(self, width: int) -> int:
+        """Place everything in this width, gutters included, and return the height."""
+        width -= GUTTER
+        if self._editor is not None:
+            height = self._theme.pixels(EDITOR_HEIGHT)
+            self._editor.setGeometry(GUTTER, 0, width - GUTTER, height)
+            return height
+        widest = round((width - GUTTER) * BUBBLE_SHARE) - 2 * PADDING_ACROSS
+        self._text.height_for(widest)
+        # The bubble is only as wide as its longest line.
+        text_width = min(math.ceil(self._text.document().idealWidth()) + 1, widest)
+        text_height = self._text.height_for(text_width)
+        bubble_width, bubble_height = text_width + 2 * PADDING_ACROSS, text_height + 2 * PADDING_DOWN
+        self._text.setGeometry(PADDING_ACROSS, PADDING_DOWN, text_width, text_height)
+        self._bubble.setGeometry(width - bubble_width, 0, bubble_width, bubble_height)
+        if self._versions.isHidden():
+            return bubble_height
+        size = self._versions.sizeHint()
+        self._versions.setGeometry(width - size.width(), bubble_height + 4, size.width(), size.height())
+        return bubble_height + 4 + size.height()
+
+    def _submit(self, text: str) -> None:
+        self.end_edit()
+        self._asks.edit_submitted.emit(self._message.id, text)
+
+
+class _Editor(QFrame):
+    """Hold the text being edited, Send and Cancel."""
+
+    submitted = Signal(str)
+    cancelled = Signal()
+
+    def __init__(self, text: str, parent: QWidget) -> None:
+        super().__init__(parent)
+        self.setProperty("kind", "card")
+        self._text = QPlainTextEdit(text)
+        self._text.setProperty("kind", "plain")
+        self._text.setAccessibleName(self.tr("Edit your message"))
+        self._text.setTabChangesFocus(True)
+        self._text.installEventFilter(self)
+        cancel = Button(self.tr("Cancel"))
+        cancel.clicked.connect(self.cancelled)
+        send = Button(self.tr("Send"), "primary")
+        send.clicked.connect(self._send)
+        buttons = QHBoxLayout()
+        buttons.addStretch()
+        buttons.addWidget(cancel)
+        buttons.addWidget(send)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(10, 10, 10, 10)
+        layout.addWidget(self._text)
+        layout.addLayout(buttons)
+
+    def take_focus(self) -> None:
+        """Put the caret at the end of the text."""
+        self._text.setFocus(Qt.FocusReason.OtherFocusReason)
+        self._text.moveCursor(QTextCursor.MoveOperation.End)
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        """Send on Enter and cancel on Esc, as the composer does."""
+        if isinstance(event, QKeyEvent) and event.type() == QEvent.Type.KeyPress:
+            if event.key() == Qt.Key.Key_Escape:
+                self.cancelled.emit()
+                return True
+            if event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter) and not event.modifiers():
+                self._send()
+                return True
+        return super().eventFilter(watched, event)
+
+    def _send(self) -> None:
+        text = self._text.toPlainText().strip()
+        if text:
+            self.submitted.emit(text)
