@@ -181,6 +181,10 @@ class Context:
         params.n_batch = params.n_ubatch = self._batch
         params.n_threads = self._threads
         params.n_threads_batch = self._batch_threads
+        if self._model.full_precision:
+            # Flash attention computes in 16 bits whatever the cache holds.
+            params.type_k = params.type_v = llama.GGML_TYPE_F32
+            params.flash_attn_type = llama.LLAMA_FLASH_ATTN_TYPE_DISABLED
         # Keys outside of a sliding window are needed again when a later turn goes back to an earlier one.
         params.swa_full = True
         self._handle = llama.llama_init_from_model(self._model.handle, params)

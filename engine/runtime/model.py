@@ -9,6 +9,7 @@ from typing import Any
 
 import llama_cpp.llama_cpp as llama
 
+from converter.ggml_types import FILE_TYPES_BY_ID
 from engine.errors import EngineError
 from engine.protocol import Adapter
 from engine.runtime.cancellation import Cancellation
@@ -20,6 +21,8 @@ from engine.runtime.vocabulary import Vocabulary
 CELL_PADDING = 256  # llama.cpp rounds the size of a context up to a multiple of this
 
 _OVERRIDE_INTEGER = 0
+_ALL_F32 = 0
+_GUESSED = 1024
 
 
 class LanguageModel:
@@ -90,9 +93,18 @@ class LanguageModel:
 
     @property
     def quantization(self) -> str:
-        """Give llama.cpp's name of the file type, such as Q4_K_M."""
-        name: bytes = llama.llama_ftype_name(llama.llama_model_ftype(self._handle)) or b""
-        return name.decode().removeprefix("(guessed) ").split(" ")[0].upper()
+        """Give the file type as llama.cpp's tools call it, such as Q4_K_M; empty when it has no name."""
+        file_type = FILE_TYPES_BY_ID.get(self._file_type)
+        return file_type.name.upper() if file_type else ""
+
+    @property
+    def full_precision(self) -> bool:
+        """Tell whether the weights are kept in 32 bits, so that keys and values should be too."""
+        return self._file_type == _ALL_F32
+
+    @property
+    def _file_type(self) -> int:
+        return int(llama.llama_model_ftype(self._handle)) & ~_GUESSED
 
     @property
     def size_bytes(self) -> int:
@@ -116,11 +128,12 @@ class LanguageModel:
 
     @property
     def cache_bytes_per_token(self) -> int:
-        """Give the memory of keys and values of one token in 16 bits."""
+        """Give the memory of the keys and values of one token."""
         heads = int(llama.llama_model_n_head(self._handle)) or 1
         width = int(self.metadata(f"{self.architecture}.attention.key_length") or 0)
         width = width or int(llama.llama_model_n_embd(self._handle)) // heads
-        return 2 * 2 * self.layers * int(llama.llama_model_n_head_kv(self._handle)) * width
+        bytes_per_number = 4 if self.full_precision else 2
+        return 2 * bytes_per_number * self.layers * int(llama.llama_model_n_head_kv(self._handle)) * width
 
     @property
     def widest_product(self) -> int:
