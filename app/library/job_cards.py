@@ -4,6 +4,7 @@ Signals of `JobCards`, with the job's identity: `cancel_requested(str)`, `retry_
 `dismiss_requested(str)`. Signals of `FailureCard`: `retry_requested()`, `dismissed()`.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 
 from PySide6.QtCore import Qt, Signal
@@ -53,7 +54,9 @@ class JobCards(QWidget):
             if key not in self._cards:
                 self._cards[key] = self._make_card(job)
             card = self._cards[key]
-            self._layout.insertWidget(place, card)
+            if self._layout.indexOf(card) != place:
+                self._layout.insertWidget(place, card)
+                card.show()
             if isinstance(card, ProgressCard):
                 card.show_job(job)
         self.setVisible(bool(jobs))
@@ -176,9 +179,9 @@ class FailureCard(Card):
         if details:
             self._add_details(details)
 
-    def _add_button(self, row: QHBoxLayout, text: str, act: object) -> None:
+    def _add_button(self, row: QHBoxLayout, text: str, act: Callable[[], None]) -> None:
         button = Button(text)
-        button.clicked.connect(act)
+        button.clicked.connect(lambda: act())
         row.addWidget(button)
 
     def _add_details(self, details: str) -> None:
