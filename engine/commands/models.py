@@ -33,4 +33,5 @@ def run(arguments: argparse.Namespace) -> int:
 def _facts(card: ModelCard) -> str:
     if card.problem:
         return card.problem
-    return f"{card.quantization:8} {card.size_bytes / 1e9:6.2f} GB   {card.parameters / 1e9:5.2f} B parameters   {card.path}"
+    size, parameters = card.size_bytes / 1e9, card.parameters / 1e9
+    return f"{card.quantization:8} {size:6.2f} GB   {parameters:5.2f} B parameters   {card.path}"
