@@ -1,7 +1,7 @@
 """Read numbers from a config.json that may be old, new or wrong."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from converter.errors import ConversionError
@@ -93,7 +93,10 @@ def decoder_size(config: Config, feed_forward_key: str = "intermediate_size") ->
 
 @dataclass(frozen=True)
 class Rope:
-    """Describe rotary embeddings: how many values of a head turn, how fast, and LongRoPE's factors if there are any."""
+    """Describe rotary embeddings: how many values of a head turn, how fast, and LongRoPE's factors if there are any.
+
+    Cosine and sine are scaled by `attention_factor`, and by `long_attention_factor` where the long factors are in use.
+    """
 
     dimensions: int
     theta: float
@@ -101,6 +104,7 @@ class Rope:
     short_factors: tuple[float, ...] | None
     long_factors: tuple[float, ...] | None
     attention_factor: float
+    long_attention_factor: float
 
 
 def read_rope(config: Config, sizes: DecoderSize, default_theta: float = 10000.0) -> Rope:
@@ -116,16 +120,25 @@ def read_rope(config: Config, sizes: DecoderSize, default_theta: float = 10000.0
     original = size({**settings, **config}, "original_max_position_embeddings", DEFAULT_ORIGINAL_CONTEXT)
     kind = settings.get("rope_type", settings.get("type", "default"))
     if kind in ("default", None):
-        return Rope(dimensions, theta, original, None, None, 1.0)
+        return Rope(dimensions, theta, original, None, None, 1.0, 1.0)
     if kind not in LONG_ROPE_TYPES:
         raise wrong("the type of rope_scaling", kind, "one of " + ", ".join(LONG_ROPE_TYPES))
-    return Rope(
-        dimensions,
-        theta,
-        original,
-        _factors(settings, "short_factor", dimensions // 2),
-        _factors(settings, "long_factor", dimensions // 2),
-        _attention_factor(settings, sizes.context, original),
+    short, long = (_factors(settings, key, dimensions // 2) for key in ("short_factor", "long_factor"))
+    factor = _attention_factor(settings, sizes.context, original)
+    return Rope(dimensions, theta, original, short, long, factor, factor)
+
+
+def with_mscales(rope: Rope, config: Config, short_default: float | None = None) -> Rope:
+    """Scale cosine and sine by the settings `short_mscale` and `long_mscale`; numbers of 0 or less count as missing."""
+    if rope.short_factors is None:
+        return rope
+    settings = config.get("rope_scaling") or config.get("rope_parameters") or {}
+    short, long = number(settings, "short_mscale", 0), number(settings, "long_mscale", 0)
+    usual = rope.attention_factor if short_default is None else short_default
+    return replace(
+        rope,
+        attention_factor=short if short > 0 else usual,
+        long_attention_factor=long if long > 0 else rope.attention_factor,
     )
 
 

@@ -195,3 +195,8 @@ class MappedRows:
 def slice_rows(source: RowSource, start: int, stop: int) -> RowSource:
     """Return the rows of `source` from `start` to before `stop` as a source of its own."""
     return SelectedRows(source, np.arange(start, stop))
+
+
+def zeros(length: int) -> RowSource:
+    """Return a vector of zeros."""
+    return ArrayRows(np.zeros(length, np.float32))

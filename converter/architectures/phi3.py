@@ -3,7 +3,10 @@
 from converter.checkpoint import Checkpoint
 from converter.configuration import DecoderSize, decoder_size, number, optional_size, read_rope, wrong
 from converter.gguf_writer import uint32
+from converter.granite_swa import ARCHITECTURE as GRANITE_SWA
+from converter.granite_swa import from_phi3, swa_metadata
 from converter.lazy_tensors import RowSource
+from converter.metadata import FAITHFUL_CONTEXT_KEY
 from converter.model_plan import ModelPlan, decoder_metadata, model_shape, rope_tensors
 
 LAYER_TENSORS = {
@@ -17,22 +20,27 @@ LAYER_TENSORS = {
 
 
 def plan(checkpoint: Checkpoint) -> ModelPlan:
-    """Plan the file of a checkpoint in llama.cpp's phi3 layout, which keeps every tensor as it is."""
+    """Plan the file of a checkpoint: llama.cpp's phi3 layout, or granite_swa's where a sliding window is at work."""
     config = checkpoint.config
     sizes = decoder_size(config)
     if config.get("hidden_act", "silu") not in ("silu", "swish"):
         raise wrong("hidden_act", config["hidden_act"], "silu")
     rope = read_rope(config, sizes)
-    metadata = decoder_metadata("phi3", sizes, number(config, "rms_norm_eps", 1e-5), rope)
-    metadata["phi3.attention.sliding_window"] = uint32(optional_size(config, "sliding_window") or 0)
-    tied = config.get("tie_word_embeddings") is True
-    return ModelPlan(
-        architecture="phi3",
-        metadata=metadata,
-        tensors=_tensors(checkpoint, sizes, tied) | rope_tensors(rope),
-        shape=model_shape(sizes),
-        vocabulary_size=sizes.vocabulary,
-    )
+    epsilon = number(config, "rms_norm_eps", 1e-5)
+    window = optional_size(config, "sliding_window")
+    tensors = _tensors(checkpoint, sizes, config.get("tie_word_embeddings") is True) | rope_tensors(rope)
+    windowed = window is not None and window < sizes.context
+    if window is not None and windowed and rope.dimensions == sizes.head:
+        metadata = swa_metadata(sizes, epsilon, rope, window, [True] * sizes.n_layers)
+        tensors = from_phi3(tensors, sizes.n_heads, sizes.n_kv_heads)
+        return ModelPlan(GRANITE_SWA, metadata, tensors, model_shape(sizes), sizes.vocabulary)
+    metadata = decoder_metadata("phi3", sizes, epsilon, rope)
+    metadata["phi3.attention.sliding_window"] = uint32(window or 0)
+    if window is None or not windowed:
+        return ModelPlan("phi3", metadata, tensors, model_shape(sizes), sizes.vocabulary)
+    metadata[FAITHFUL_CONTEXT_KEY] = uint32(window)
+    warning = f"Answers are approximate beyond {window} tokens: a sliding window cannot go with partly turned heads."
+    return ModelPlan("phi3", metadata, tensors, model_shape(sizes), sizes.vocabulary, (warning,))
 
 
 def _tensors(checkpoint: Checkpoint, sizes: DecoderSize, tied: bool) -> dict[str, RowSource]:

@@ -4,8 +4,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
+from converter.head_rows import halves_of_interleaved, interleaved_of_halves
 from converter.lazy_tensors import ArrayRows, JoinedRows, MappedRows, SelectedRows, row_count, slice_rows, to_float32
-from converter.starter import halves_of_interleaved, interleaved_of_halves
 
 VALUES = np.arange(60, dtype=np.float32).reshape(20, 3)
 

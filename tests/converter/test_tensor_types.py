@@ -1,5 +1,7 @@
 """Test that a quantised conversion has the types and bytes of llama.cpp's own quantize on the same weights."""
 
+from functools import partial
+
 import pytest
 
 from converter.convert import convert
@@ -7,19 +9,14 @@ from converter.errors import ConversionError
 from converter.ggml_types import FILE_TYPES, TENSOR_TYPES, file_type
 from converter.gguf_file import read_header
 from converter.tensor_types import NEEDS_IMPORTANCE_MATRIX, ModelShape, check_file_type, choose_types
-from tests.helpers.checkpoints import make_phi3
+from tests.helpers.checkpoints import make_phi3, make_phimoe
 from tests.helpers.quantizer import ggml_quantizer, llama_quantize
 
-# Sixteen layers show every rule by layer; four query heads share a key head in one, none in the other. The odd sizes
-# make every type fall back: 160 is a multiple of 32 but not of 256, 80 of none.
-SHAPES = {
-    "grouped heads": {
-        "hidden_size": 256,
-        "intermediate_size": 256,
-        "num_hidden_layers": 16,
-        "num_attention_heads": 8,
-        "num_key_value_heads": 2,
-    },
+# Eight layers show the rules by layer; four query heads share a key head in one, none in the other. The odd sizes make
+# every type fall back: 160 is a multiple of 32 but not of 256, 80 of none.
+GROUPED_HEADS = {"hidden_size": 256, "intermediate_size": 256, "num_attention_heads": 8, "num_key_value_heads": 2}
+EVERY_TYPE = {
+    "grouped heads": GROUPED_HEADS | {"num_hidden_layers": 8},
     "tied, odd sizes": {
         "hidden_size": 160,
         "intermediate_size": 80,
@@ -28,25 +25,47 @@ SHAPES = {
         "tie_word_embeddings": True,
     },
 }
+# The layouts with cut and stacked tensors, and sixteen layers for the one rule that needs them, each with the file types
+# whose rules by tensor they could upset.
+MIXTURES = ("q4_k_m", "q3_k_m", "q2_k", "iq4_xs", "mxfp4_moe")
+LAYOUTS = {
+    "sliding window": (partial(make_phi3, variant="mini-4k", num_hidden_layers=2, **GROUPED_HEADS), MIXTURES),
+    "eight experts": (partial(make_phimoe, hidden_size=256, intermediate_size=256, num_hidden_layers=1), MIXTURES),
+    "sixteen experts": (partial(make_phimoe, hidden_size=256, intermediate_size=32, num_local_experts=16), MIXTURES),
+    "sixteen layers": (partial(make_phi3, num_hidden_layers=16, **GROUPED_HEADS), ("q3_k_m",)),
+}
 WRITABLE = [name for name in FILE_TYPES if name not in NEEDS_IMPORTANCE_MATRIX]
 
 
-@pytest.fixture(scope="module", params=SHAPES.values(), ids=SHAPES.keys())
+@pytest.fixture(scope="module", params=EVERY_TYPE.values(), ids=EVERY_TYPE.keys())
 def checkpoint(request, tmp_path_factory):
     """Make a checkpoint of one shape and llama.cpp's starting point, its conversion to bf16."""
     folder = tmp_path_factory.mktemp("types")
     make_phi3(folder / "model", dtype="bfloat16", vocab_size=320, pad_token_id=0, tokenizer=False, **request.param)
-    convert(folder / "model", folder / "bf16.gguf", outtype="bf16")
+    convert(folder / "model", folder / "start.gguf", outtype="bf16")
     return folder
 
 
 @pytest.mark.parametrize("name", WRITABLE)
 def test_types_and_bytes_equal_llama_cpps(checkpoint, tmp_path, name):
-    columns = read_header(checkpoint / "bf16.gguf").tensors["token_embd.weight"].shape[-1]
+    columns = read_header(checkpoint / "start.gguf").tensors["token_embd.weight"].shape[-1]
     if name == "q1_0" and columns % TENSOR_TYPES["q1_0"].block:
         pytest.skip("llama.cpp has no smaller type for q1_0")
+    assert_equal_to_llama_cpps(checkpoint, tmp_path, name)
+
+
+@pytest.mark.parametrize(("make", "names"), LAYOUTS.values(), ids=LAYOUTS.keys())
+def test_other_layouts_equal_llama_cpps_too(tmp_path, make, names):
+    make(tmp_path / "model", vocab_size=320, pad_token_id=0, tokenizer=False)
+    convert(tmp_path / "model", tmp_path / "start.gguf", outtype="f32")
+    for name in names:
+        assert_equal_to_llama_cpps(tmp_path, tmp_path, name)
+
+
+def assert_equal_to_llama_cpps(checkpoint, tmp_path, name):
+    """Quantise both ways and compare types and bytes."""
     convert(checkpoint / "model", tmp_path / "ours.gguf", outtype=name, quantizer=ggml_quantizer)
-    llama_quantize(checkpoint / "bf16.gguf", tmp_path / "theirs.gguf", name)
+    llama_quantize(checkpoint / "start.gguf", tmp_path / "theirs.gguf", name)
     ours, theirs = read_header(tmp_path / "ours.gguf"), read_header(tmp_path / "theirs.gguf")
     our_types = {info.name: info.type.name for info in ours.tensors.values()}
     assert our_types == {info.name: info.type.name for info in theirs.tensors.values()}

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import Phi3Config, Phi3ForCausalLM
+from transformers import Phi3Config, Phi3ForCausalLM, PhimoeConfig, PhimoeForCausalLM
 
 TOKENIZER = Path(__file__).parents[1] / "data" / "phi3-tokenizer"
 VOCABULARY = 32064
@@ -81,6 +81,36 @@ def make_phi3(
     return folder
 
 
+def make_phimoe(folder: Path, *, seed: int = 0, tokenizer: bool = True, **changes: Any) -> Path:
+    """Save a random model of Phi-3.5-MoE's structure in `folder` and return the folder."""
+    settings: dict[str, Any] = {
+        "vocab_size": VOCABULARY,
+        "hidden_size": 128,
+        "intermediate_size": 96,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+        "num_local_experts": 8,
+        "max_position_embeddings": 131072,
+        "original_max_position_embeddings": 4096,
+        "attention_bias": True,
+        "lm_head_bias": True,
+        "rope_theta": 10000.0,
+        "eos_token_id": 32000,
+        "pad_token_id": 0,
+        **changes,
+    }
+    head = settings["hidden_size"] // settings["num_attention_heads"]
+    settings["rope_scaling"] = long_rope(head, seed) | {
+        "short_mscale": 1.243163121016122,
+        "long_mscale": 1.243163121016122,
+    }
+    _random_model(PhimoeForCausalLM(PhimoeConfig(**settings)), seed).save_pretrained(folder)
+    if tokenizer:
+        add_tokenizer(folder)
+    return folder
+
+
 def add_tokenizer(folder: Path) -> None:
     """Copy Phi-3-mini's tokenizer into a checkpoint."""
     for name in ("tokenizer.json", "tokenizer.model", "tokenizer_config.json", "added_tokens.json"):
@@ -91,9 +121,10 @@ def _random_model(model: Any, seed: int) -> Any:
     """Fill a model with weights large enough that every part moves the logits."""
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
-        for parameter in model.parameters():
+        for name, parameter in model.named_parameters():
             if parameter.ndim == 1:
-                parameter.copy_(1 + 0.2 * torch.randn(parameter.shape, generator=generator))
+                centre = 0 if name.endswith("bias") else 1
+                parameter.copy_(centre + 0.2 * torch.randn(parameter.shape, generator=generator))
             else:
                 scale = 1.5 / math.sqrt(parameter.shape[-1])
                 parameter.copy_(scale * torch.randn(parameter.shape, generator=generator))

@@ -3,6 +3,7 @@
 import ctypes
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import llama_cpp.llama_cpp as llama
 import numpy as np
@@ -18,7 +19,9 @@ def drop_log(level: int, text: bytes, user_data: ctypes.c_void_p) -> None:
     """Keep llama.cpp quiet."""
 
 
-def llama_logits(path: Path, ids: Sequence[int], n_ctx: int = 0, rows: slice = slice(None)) -> Logits:
+def llama_logits(
+    path: Path, ids: Sequence[int], n_ctx: int = 0, rows: slice = slice(None), eval_callback: Any = None
+) -> Logits:
     """Evaluate `ids` in one go with a GGUF file and return the logits of the positions in `rows`."""
     llama.llama_log_set(drop_log, ctypes.c_void_p())
     llama.llama_backend_init()
@@ -32,6 +35,8 @@ def llama_logits(path: Path, ids: Sequence[int], n_ctx: int = 0, rows: slice = s
     params.n_threads = params.n_threads_batch = 2
     params.type_k = params.type_v = 0  # f32, as the reference keeps them
     params.flash_attn_type = 0
+    if eval_callback is not None:
+        params.cb_eval = eval_callback
     context = llama.llama_init_from_model(model, params)
     assert context, "llama.cpp cannot make a context"
     wanted = range(len(ids))[rows]
