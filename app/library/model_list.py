@@ -9,7 +9,6 @@ models.note_speed(path, tokens_per_second)
 models.remove(entry, trash=True)        # then `changed`, or `remove_failed(ModelEntry, str)`
 """
 
-import glob
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -189,10 +188,7 @@ def _delete(file: Path) -> str | None:
 
 
 def _files(path: Path) -> list[Path]:
-    """Give all files of a model, which may be split over several."""
-    from engine.library.scanner import SHARD
+    """Give the files of a model that are there; it may be split over several."""
+    from engine.library.scanner import model_files
 
-    match = SHARD.search(path.name)
-    if match is None:
-        return [path]
-    return sorted(path.parent.glob(f"{glob.escape(path.name[: match.start()])}-*-of-{match[2]}.gguf"))
+    return [file for file in model_files(path) if file.exists()]

@@ -55,7 +55,7 @@ class JobProgress:
     Attributes:
         stage: `convert`, `copy`, `quantize` or `verify`.
         done, total: in `unit`s (`tensors`, `bytes`); `total` 0 means unknown.
-        bytes_per_second: of the source read so far; 0 when unknown.
+        bytes_per_second: of the result; 0 when unknown.
         seconds_left: estimate; None when unknown.
     """
 

@@ -31,14 +31,19 @@ def scan(folders: Sequence[Path]) -> list[ModelCard]:
 def add_reference(models_dir: Path, target: Path) -> Path:
     """Put a small file into the library that makes the GGUF at `target` a model without copying it; return its path."""
     models_dir.mkdir(parents=True, exist_ok=True)
+    content = json.dumps({"path": str(target.resolve())})
     reference = models_dir / (target.stem + REFERENCE_SUFFIX)
-    reference.write_text(json.dumps({"path": str(target.resolve())}), "utf-8")
+    number = 2
+    while reference.exists() and reference.read_text("utf-8", "replace") != content:
+        reference = models_dir / f"{target.stem}-{number}{REFERENCE_SUFFIX}"
+        number += 1
+    reference.write_text(content, "utf-8")
     return reference
 
 
 def read_card(path: Path, reference: Path | None = None) -> ModelCard:
     """Read the card of one GGUF file (the first one, where a model is split)."""
-    shards = _shards(path)
+    shards = model_files(path)
     try:
         size = sum(shard.stat().st_size for shard in shards)
         stamp = path.stat().st_mtime_ns
@@ -64,7 +69,7 @@ def _cards_in(folder: Path) -> Iterator[ModelCard]:
             )
 
 
-def _shards(path: Path) -> list[Path]:
+def model_files(path: Path) -> list[Path]:
     """Give all files of a model that is split over several, or the one file."""
     match = SHARD.search(path.name)
     if match is None:

@@ -11,6 +11,7 @@ from engine.library.scanner import add_reference, read_card, scan
 
 
 def write_gguf(path: Path, name: str = "Tiny") -> Path:
+    path.parent.mkdir(exist_ok=True)
     writer = gguf.GGUFWriter(path, "phi3")
     writer.add_name(name)
     writer.add_context_length(4096)
@@ -64,6 +65,14 @@ def test_reference_makes_a_model_of_a_file_elsewhere(tmp_path: Path) -> None:
     elsewhere.unlink()
     (card,) = scan([models])
     assert "moved or deleted" in (card.problem or "")
+
+
+def test_references_to_files_of_the_same_name_live_together(tmp_path: Path) -> None:
+    models = tmp_path / "models"
+    targets = [write_gguf(tmp_path / folder / "same.gguf", folder) for folder in "ab"]
+    references = {add_reference(models, target) for target in [*targets, *targets]}
+    assert len(references) == 2
+    assert [card.name for card in scan([models])] == ["a", "b"]
 
 
 def test_damaged_reference_is_listed_with_its_problem(tmp_path: Path) -> None:
