@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 import traceback
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import BinaryIO
 
@@ -160,7 +161,7 @@ class Worker:
             return Failed(task.id, "internal", sentence, "Try again, and report this.", traceback.format_exc())
 
     def _dispatch(self, task: Task) -> Result:
-        report = _Reporter(self, task.id)
+        report = _Reporter(self._send, task.id)
         request, cancellation = task.request, task.cancellation
         match request:
             case Chat():
@@ -199,8 +200,8 @@ class Worker:
 class _Reporter:
     """Send progress of one request, not more often than anyone can read it."""
 
-    def __init__(self, worker: Worker, task_id: int) -> None:
-        self._send = worker._send
+    def __init__(self, send: Callable[[Event], None], task_id: int) -> None:
+        self._send = send
         self._id = task_id
         self._stage: Stage | None = None
         self._started = self._sent = 0.0
@@ -242,6 +243,9 @@ def main() -> None:
     os.dup2(2, 1)
     sys.stdout = sys.stderr
     Worker(sys.stdin.buffer, events).run()
+    sys.stderr.flush()
+    # The reader thread may still wait for a line, and Python aborts when it takes standard input from under a thread.
+    os._exit(0)
 
 
 if __name__ == "__main__":

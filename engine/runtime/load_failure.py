@@ -19,7 +19,8 @@ _CAUSES: tuple[tuple[str, str, str, str], ...] = (
      "The engine does not know the tokenizer {0!r}.", _OTHER_MODEL),
     (r"(?:failed|unable) to allocate|out of memory|bad_alloc", "out_of_memory",
      "There is not enough memory for this model.", _LESS_MEMORY),
-    (r"missing tensor '([^']*)'", "model_invalid", "The model lacks the weights {0!r}.", _AGAIN),
+    (r"(?:missing tensor '([^']*)'|tensor '([^']*)' not found)", "model_invalid",
+     "The model lacks the weights {0!r}.", _AGAIN),
     (r"tensor '([^']*)' has wrong shape", "model_invalid",
      "The weights {0!r} do not have the shape that the file announces.", _AGAIN),
     (r"wrong number of tensors", "model_invalid", "The model has other weights than its architecture.", _AGAIN),
@@ -36,5 +37,5 @@ def explain_load_failure(file_name: str, problems: Sequence[str]) -> EngineError
     for line in problems:
         for pattern, code, sentence, remedy in _CAUSES:
             if match := re.search(pattern, line):
-                return EngineError(code, sentence.format(*match.groups()), remedy, details)
+                return EngineError(code, sentence.format(*filter(None, match.groups())), remedy, details)
     return EngineError("model_invalid", f"{file_name} cannot be loaded; it may be damaged.", _AGAIN, details)
