@@ -15,7 +15,6 @@ from engine.commands.model_choice import add_model_arguments, load_request
 from engine.protocol import Chat, ChatResult, Load, LoadResult, Message, Ping, Sampling
 
 _SECONDS_BETWEEN_SAMPLES = 0.02
-_WORDS_PER_PROMPT = 400
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +41,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     parser.add_argument("model", metavar="MODEL", help="library name or path of a GGUF file")
     parser.add_argument("--runs", type=int, default=3, metavar="N", help="runs of which the median counts")
     parser.add_argument("--max-tokens", type=int, default=64, metavar="N", help="tokens to decode in a run")
+    parser.add_argument("--prompt-words", type=int, default=240, metavar="N", help="length of the prompt to read")
     parser.add_argument("--json", action="store_true", help="print one JSON document")
     add_model_arguments(parser)
     parser.set_defaults(run=run)
@@ -49,7 +49,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 def run(arguments: argparse.Namespace) -> int:
     """Measure and print the figures."""
-    figures = measure(load_request(arguments), max(1, arguments.runs), arguments.max_tokens)
+    figures = measure(load_request(arguments), max(1, arguments.runs), arguments.max_tokens, arguments.prompt_words)
     if arguments.json:
         print(json.dumps(asdict(figures)))
         return 0
@@ -63,7 +63,7 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def measure(load: Load, runs: int, max_tokens: int) -> Figures:
+def measure(load: Load, runs: int, max_tokens: int, prompt_words: int) -> Figures:
     """Run a worker through `runs` rounds of a short and a long prompt; raises EngineError."""
     started = time.perf_counter()
     with contextlib.closing(EngineClient()) as client, _PeakMemory(client.process_id) as memory:
@@ -73,7 +73,7 @@ def measure(load: Load, runs: int, max_tokens: int) -> Figures:
         assert isinstance(loaded, LoadResult)
         short = [_answer(client, f"{index}. Say hello.", 1) for index in range(runs)]
         # A first word of its own keeps a run from using what the run before has evaluated.
-        text = " ".join(f"word{index % 10}" for index in range(_WORDS_PER_PROMPT))
+        text = " ".join(f"word{index % 10}" for index in range(prompt_words))
         long = [_answer(client, f"{index}: {text}. Now tell a long story.", max_tokens) for index in range(runs)]
     model = loaded.model
     return Figures(

@@ -1,0 +1,116 @@
+"""Test the commands as scripts use them: output, one-line errors, exit status."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from engine.__main__ import main
+from engine.launch import child_environment, python_command
+
+FRUITS = ["--prompt", "Name three fruits.", "--temperature", "0"]
+
+
+def run(capsys, *arguments):
+    """Run a command in this process; give its status, output and errors."""
+    status = main([str(argument) for argument in arguments])
+    captured = capsys.readouterr()
+    return status, captured.out, captured.err
+
+
+def test_chat_prints_the_answer(capsys, starter):
+    status, output, errors = run(capsys, "chat", "--model", "starter", *FRUITS)
+    assert (status, output, errors) == (0, "1. Bananas\n2. Oranges\n3. Grapes\n", "")
+
+
+def test_chat_prints_one_json_document(capsys, starter):
+    status, output, _ = run(capsys, "chat", "--model", starter, *FRUITS, "--stop", "2", "--max-tokens", "20", "--json")
+    document = json.loads(output)
+    assert status == 0
+    assert document["text"] == "1. Bananas\n"
+    assert document["finish_reason"] == "stop"
+    assert document["model"]["quantization"] == "Q4_1"
+
+
+def test_chat_passes_the_system_message_and_the_sampling_on(capsys, starter):
+    arguments = ["chat", "--model", starter, "--prompt", "Hi", "--seed", "1", "--max-tokens", "5", "--json"]
+    plain = json.loads(run(capsys, *arguments)[1])
+    with_system = json.loads(run(capsys, *arguments, "--system", "Answer in French.")[1])
+    assert with_system["prompt_tokens"] != plain["prompt_tokens"]
+    assert json.loads(run(capsys, *arguments)[1])["text"] == plain["text"]
+
+
+def test_logits_of_a_prompt_and_of_tokens_agree(capsys, starter, tmp_path):
+    out, tokens = tmp_path / "a.npz", tmp_path / "tokens.json"
+    status, output, _ = run(capsys, "logits", "--model", "starter", "--prompt", "Hi", "--out", out)
+    assert (status, output.strip()) == (0, str(out))
+    with np.load(out) as first:
+        tokens.write_text(json.dumps(first["tokens"].tolist()))
+        logits = first["logits"]
+    assert logits.shape == (49152,)
+    status, output, _ = run(
+        capsys, "logits", "--model", "starter", "--tokens", tokens, "--out", tmp_path / "b.npz", "--json"
+    )
+    assert json.loads(output)["tokens"] == len(json.loads(tokens.read_text()))
+    with np.load(tmp_path / "b.npz") as second:
+        assert np.array_equal(second["logits"], logits)
+
+
+def test_bench_prints_measured_figures(capsys, starter):
+    short = ["bench", "starter", "--runs", "1", "--max-tokens", "4", "--prompt-words", "30"]
+    status, output, _ = run(capsys, *short, "--json")
+    figures = json.loads(output)
+    assert status == 0
+    assert figures["decode_tokens"] == 4
+    assert figures["prefill_tokens"] > 30
+    assert all(figures[name] > 0 for name in ("load_ms", "first_token_ms", "decode_tokens_per_second", "start_ms"))
+    assert figures["peak_memory_bytes"] > 50_000_000
+    assert "tokens/s" in run(capsys, *short)[1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["chat", "--model", "no such model", "--prompt", "x"], 3),
+        (["chat", "--model", "{empty}", "--prompt", "x"], 3),
+        (["chat", "--model", "starter", "--prompt", "x", "--temperature", "-1"], 2),
+        (["chat", "--model", "starter", "--prompt", "x", "--threads", "9999"], 2),
+        (["chat", "--model", "starter", "--prompt", "{long}", "--context", "64"], 2),
+        (["chat", "--model", "starter", "--prompt", "x", "--adapter", "{empty}"], 3),
+        (["logits", "--model", "starter", "--tokens", "{empty}", "--out", "x.npz"], 3),
+        (["logits", "--model", "starter", "--tokens", "{words}", "--out", "x.npz"], 3),
+        (["logits", "--model", "starter", "--prompt", "x", "--out", "/none/x.npz"], 2),
+    ],
+)
+def test_bad_input_gives_one_line_and_a_status(capsys, starter, tmp_path, arguments, expected):
+    (tmp_path / "empty.gguf").touch()
+    (tmp_path / "words.json").write_text('["one"]')
+    places = {"empty": tmp_path / "empty.gguf", "words": tmp_path / "words.json", "long": "word " * 100}
+    status, output, errors = run(capsys, *(argument.format(**places) for argument in arguments))
+    assert status == expected
+    assert output.strip() == ""
+    assert errors.startswith("engine: ")
+    assert errors.count("\n") == 1
+
+
+@pytest.mark.parametrize("arguments", [[], ["fly"], ["chat"], ["chat", "--model", "x", "--prompt", "x", "--seed", "y"]])
+def test_wrong_usage_gives_one_line_and_2(capsys, arguments):
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    assert ended.value.code == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signal")
+def test_the_interrupt_key_ends_an_answer_with_130(starter):
+    command = python_command("engine", "chat", "--model", str(starter), "--prompt", "Tell a very long story.")
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=child_environment())
+    assert process.stdout.read(1)
+    os.kill(process.pid, signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert errors == b""
