@@ -117,9 +117,11 @@ def read_rope(config: Config, sizes: DecoderSize, default_theta: float = 10000.0
     dimensions = int(sizes.head * partial)
     if not 0 < dimensions <= sizes.head or dimensions % 2:
         raise wrong("partial_rotary_factor", partial, "a fraction that leaves an even number of values")
-    original = size({**settings, **config}, "original_max_position_embeddings", DEFAULT_ORIGINAL_CONTEXT)
     kind = settings.get("rope_type", settings.get("type", "default"))
-    if kind in ("default", None):
+    plain = kind in ("default", None)
+    usual = sizes.context if plain else DEFAULT_ORIGINAL_CONTEXT
+    original = size({**settings, **config}, "original_max_position_embeddings", usual)
+    if plain:
         return Rope(dimensions, theta, original, None, None, 1.0, 1.0)
     if kind not in LONG_ROPE_TYPES:
         raise wrong("the type of rope_scaling", kind, "one of " + ", ".join(LONG_ROPE_TYPES))

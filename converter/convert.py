@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from converter.architectures import phi3, phimoe
+from converter.architectures import phi3, phi3small, phimoe
 from converter.checkpoint import Checkpoint
 from converter.errors import ConversionError
 from converter.ggml_types import FileType, file_type
@@ -20,7 +20,11 @@ from converter.tensor_types import check_file_type, choose_types
 from converter.vocab import load_vocabulary
 
 MAX_THREADS = 8
-ARCHITECTURES: dict[str, Callable[[Checkpoint], ModelPlan]] = {"phi3": phi3.plan, "phimoe": phimoe.plan}
+ARCHITECTURES: dict[str, Callable[[Checkpoint], ModelPlan]] = {
+    "phi3": phi3.plan,
+    "phimoe": phimoe.plan,
+    "phi3small": phi3small.plan,
+}
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,8 @@ import re
 from converter.ggml_types import FileType
 from converter.gguf_file import MetadataType, MetadataValue
 from converter.gguf_writer import boolean, float32, numbers, string, strings, uint32
-from converter.vocab import AddedToken, Vocabulary, added_tokens_json
+from converter.vocab import Vocabulary, added_tokens_json
+from converter.vocab_pieces import AddedToken
 
 CONVERTER_VERSION = 1
 QUANTIZATION_VERSION = 2

@@ -7,7 +7,8 @@ from typing import Any
 
 from converter.checkpoint import Checkpoint
 from converter.errors import ConversionError
-from converter.vocab_pieces import CONTROL, UNUSED, USER_DEFINED, Pieces, read_pieces
+from converter.tiktoken_vocab import find_tiktoken_file, read_tiktoken
+from converter.vocab_pieces import CONTROL, UNUSED, USER_DEFINED, AddedToken, Pieces, read_pieces
 
 # What ends a turn, in the spellings of the family; these tokens stop a reply whatever the configuration says.
 END_OF_TURN = ("<|end|>", "<|im_end|>")
@@ -17,19 +18,6 @@ PHI3_TEMPLATE = (
     "{% for message in messages %}{{'<|' + message['role'] + '|>\n' + message['content'] + '<|end|>\n'}}{% endfor %}"
     "{% if add_generation_prompt %}{{ '<|assistant|>\n' }}{% else %}{{ eos_token }}{% endif %}"
 )
-
-
-@dataclass(frozen=True)
-class AddedToken:
-    """Describe a token outside the learned pieces with the flags `tokenizer.json` gives it."""
-
-    id: int
-    content: str
-    lstrip: bool = False
-    rstrip: bool = False
-    special: bool = True
-    normalized: bool = False
-    single_word: bool = False
 
 
 @dataclass(frozen=True)
@@ -60,9 +48,12 @@ def load_vocabulary(checkpoint: Checkpoint, size: int) -> Vocabulary | None:
     """Read the vocabulary of a model with `size` embeddings; None where the checkpoint has no tokenizer."""
     settings = checkpoint.json("tokenizer_config.json")
     pieces = read_pieces(checkpoint)
+    tiktoken_file = find_tiktoken_file(checkpoint.folder)
+    if pieces is None and tiktoken_file is not None:
+        pieces = read_tiktoken(tiktoken_file)
     if pieces is None:
         return None
-    added = _added_tokens(checkpoint, settings)
+    added = _added_tokens(checkpoint, settings, pieces)
     tokens, types = _token_list(pieces, added, size)
     ids = {token: number for number, token in enumerate(tokens)}
     special_ids = _special_ids(checkpoint, settings, ids)
@@ -92,9 +83,9 @@ def added_tokens_json(added_tokens: Sequence[AddedToken]) -> str:
     return json.dumps([asdict(token) for token in added_tokens], ensure_ascii=False)
 
 
-def _added_tokens(checkpoint: Checkpoint, settings: dict[str, Any]) -> list[AddedToken]:
+def _added_tokens(checkpoint: Checkpoint, settings: dict[str, Any], pieces: Pieces) -> list[AddedToken]:
     """Collect added tokens; tokenizer.json, which the reference reads, has the last word."""
-    found: dict[int, AddedToken] = {}
+    found = {token.id: token for token in pieces.added_tokens}
     for content, number in checkpoint.json("added_tokens.json").items():
         found[number] = AddedToken(number, content)
     decoder = settings.get("added_tokens_decoder")

@@ -27,6 +27,19 @@ SPLIT_PATTERNS = {
 
 
 @dataclass(frozen=True)
+class AddedToken:
+    """Describe a token outside the learned pieces with the flags `tokenizer.json` gives it."""
+
+    id: int
+    content: str
+    lstrip: bool = False
+    rstrip: bool = False
+    special: bool = True
+    normalized: bool = False
+    single_word: bool = False
+
+
+@dataclass(frozen=True)
 class Pieces:
     """Hold learned pieces by id; `model` is `llama` (sentencepiece style) or `gpt2` (byte level)."""
 
@@ -39,6 +52,7 @@ class Pieces:
     adds_bos: bool
     prefix: str
     warnings: tuple[str, ...] = ()
+    added_tokens: tuple[AddedToken, ...] = ()
 
 
 def read_pieces(checkpoint: Checkpoint) -> Pieces | None:

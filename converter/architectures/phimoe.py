@@ -1,7 +1,7 @@
 """Plan the conversion of Phi-3.5-MoE (`model_type` phimoe) so that llama.cpp's phimoe graph computes the reference.
 
 The graph differs from the model in three ways, all cured in the weights: it has RMSNorm where the model has LayerNorm
-(see centring.py); it takes one scale of LongRoPE where the model has its own; and it makes the weights of the two
+(see layer_norm.py); it takes one scale of LongRoPE where the model has its own; and it makes the weights of the two
 chosen experts add up to one, where SparseMixer (https://arxiv.org/abs/2409.12136) gives each about one. A router that
 barely speaks makes both weights one half, and down projections twice as large make up for it.
 
@@ -11,7 +11,6 @@ runs (`ffn_moe_logits`, scaled by `phidelity.router.score_scale`), and replaces 
 `phidelity.router.weight_scale` standing for one).
 """
 
-from converter.centring import CentredColumns, centred_rows
 from converter.checkpoint import Checkpoint
 from converter.configuration import (
     DecoderSize,
@@ -24,6 +23,7 @@ from converter.configuration import (
     wrong,
 )
 from converter.gguf_writer import float32, uint32
+from converter.layer_norm import CentredColumns, centred_rows
 from converter.lazy_tensors import JoinedRows, MappedRows, RowSource, slice_rows, zeros
 from converter.metadata import FAITHFUL_CONTEXT_KEY, ROUTER_JITTER_KEY, ROUTER_SCORE_SCALE_KEY, ROUTER_WEIGHT_SCALE_KEY
 from converter.model_plan import ModelPlan, decoder_metadata, model_shape, rope_tensors

@@ -25,8 +25,8 @@ EVERY_TYPE = {
         "tie_word_embeddings": True,
     },
 }
-# The layouts with cut and stacked tensors, and sixteen layers for the one rule that needs them, each with the file types
-# whose rules by tensor they could upset.
+# The layouts with cut and stacked tensors, and sixteen layers for the one rule that needs them, each with the file
+# types whose rules by tensor they could upset.
 MIXTURES = ("q4_k_m", "q3_k_m", "q2_k", "iq4_xs", "mxfp4_moe")
 LAYOUTS = {
     "sliding window": (partial(make_phi3, variant="mini-4k", num_hidden_layers=2, **GROUPED_HEADS), MIXTURES),

@@ -12,8 +12,8 @@ from converter.ggml_types import file_type
 from converter.gguf_stream import write_gguf
 from converter.gguf_writer import uint32
 from converter.metadata import general_metadata, general_name, marker_wanted, vocabulary_metadata
-from converter.vocab import PHI3_TEMPLATE, AddedToken, load_vocabulary
-from converter.vocab_pieces import BYTE, CONTROL, NORMAL, SPLIT_PATTERNS, UNUSED, USER_DEFINED
+from converter.vocab import PHI3_TEMPLATE, load_vocabulary
+from converter.vocab_pieces import BYTE, CONTROL, NORMAL, SPLIT_PATTERNS, UNUSED, USER_DEFINED, AddedToken
 from tests.helpers.checkpoints import TOKENIZER, VOCABULARY
 from tests.helpers.tokens import llama_tokens, vocabulary_of
 

@@ -20,7 +20,12 @@ def drop_log(level: int, text: bytes, user_data: ctypes.c_void_p) -> None:
 
 
 def llama_logits(
-    path: Path, ids: Sequence[int], n_ctx: int = 0, rows: slice = slice(None), eval_callback: Any = None
+    path: Path,
+    ids: Sequence[int],
+    n_ctx: int = 0,
+    rows: slice = slice(None),
+    eval_callback: Any = None,
+    yarn_attn_factor: float = -1.0,
 ) -> Logits:
     """Evaluate `ids` in one go with a GGUF file and return the logits of the positions in `rows`."""
     llama.llama_log_set(drop_log, ctypes.c_void_p())
@@ -35,6 +40,7 @@ def llama_logits(
     params.n_threads = params.n_threads_batch = 2
     params.type_k = params.type_v = 0  # f32, as the reference keeps them
     params.flash_attn_type = 0
+    params.yarn_attn_factor = yarn_attn_factor
     if eval_callback is not None:
         params.cb_eval = eval_callback
     context = llama.llama_init_from_model(model, params)
