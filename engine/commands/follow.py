@@ -4,7 +4,9 @@ import json
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from engine.errors import EXIT_STATUS
 from engine.jobs.events import Job, JobDone, JobFailed, JobProgress
@@ -13,15 +15,22 @@ from engine.jobs.handle import JobHandle, start
 POLL_SECONDS = 0.1
 
 
-def follow_job(job: Job, as_json: bool) -> int:
-    """Run `job` in a temporary folder to its end, cancel it on Ctrl+C, and return the exit status."""
+def _path_of(result: dict[str, Any]) -> str:
+    return str(result["path"])
+
+
+def follow_job(job: Job, as_json: bool, describe: Callable[[dict[str, Any]], str] = _path_of) -> int:
+    """Run `job` in a temporary folder to its end, cancel it on Ctrl+C, and return the exit status.
+
+    Without `as_json`, `describe` makes the text that is printed of the result.
+    """
     with tempfile.TemporaryDirectory(prefix="phidelity-job-") as folder:
         outcome = _wait(start(job, Path(folder)))
     if isinstance(outcome, JobFailed):
         remedy = f" {outcome.remedy}" if outcome.remedy else ""
         print(f"engine: {outcome.message}{remedy}", file=sys.stderr)
         return EXIT_STATUS.get(outcome.code, 1)
-    print(json.dumps(outcome.result) if as_json else outcome.result["path"])
+    print(json.dumps(outcome.result) if as_json else describe(outcome.result))
     return 0
 
 

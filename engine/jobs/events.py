@@ -44,8 +44,24 @@ class QuantizeJob:
     kind: str = field(default="quantize", init=False)
 
 
-Job = ImportJob | QuantizeJob
-JOB_KINDS: dict[str, type[ImportJob] | type[QuantizeJob]] = {"import": ImportJob, "quantize": QuantizeJob}
+@dataclass(frozen=True)
+class VerifyJob:
+    """Ask for a comparison of a GGUF file with the checkpoint that it was made from.
+
+    Attributes:
+        model: GGUF file.
+        checkpoint: directory of the reference.
+        context: most tokens to compare; 0 means as far as the reference's special cases reach.
+    """
+
+    model: str
+    checkpoint: str
+    context: int = 0
+    kind: str = field(default="verify", init=False)
+
+
+Job = ImportJob | QuantizeJob | VerifyJob
+JOB_KINDS: dict[str, type[Job]] = {"import": ImportJob, "quantize": QuantizeJob, "verify": VerifyJob}
 
 
 @dataclass(frozen=True)
@@ -53,8 +69,8 @@ class JobProgress:
     """Report how far a job is.
 
     Attributes:
-        stage: `convert`, `copy`, `quantize` or `verify`.
-        done, total: in `unit`s (`tensors`, `bytes`); `total` 0 means unknown.
+        stage: `convert`, `copy`, `quantize`, `reference` or `compare`.
+        done, total: in `unit`s (`tensors`, `bytes`, `positions`); `total` 0 means unknown.
         bytes_per_second: of the result; 0 when unknown.
         seconds_left: estimate; None when unknown.
     """

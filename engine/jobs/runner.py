@@ -9,10 +9,22 @@ from pathlib import Path
 
 from converter.errors import ConversionCancelled, ConversionError
 from engine.errors import EngineError
-from engine.jobs.events import ImportJob, Job, JobDone, JobEvent, JobFailed, JobProgress, decode_job, encode_event
+from engine.jobs.events import (
+    ImportJob,
+    Job,
+    JobDone,
+    JobEvent,
+    JobFailed,
+    JobProgress,
+    QuantizeJob,
+    VerifyJob,
+    decode_job,
+    encode_event,
+)
 from engine.jobs.handle import EVENTS_FILE, JOB_FILE, STOP_FILE, sign
 from engine.jobs.import_model import import_model
 from engine.jobs.quantize_model import quantize_model
+from engine.jobs.verify_model import verify_model
 
 PROGRESS_INTERVAL_SECONDS = 0.1
 
@@ -23,9 +35,13 @@ Stopped = Callable[[], bool]
 def run_job(job: Job, report: Report, stopped: Stopped) -> JobDone | JobFailed:
     """Do the work of any kind of job; every known failure becomes JobFailed, and unknown ones keep their traceback."""
     try:
-        if isinstance(job, ImportJob):
-            return JobDone(import_model(job, report, stopped))
-        return JobDone(quantize_model(job, report, stopped))
+        match job:
+            case ImportJob():
+                return JobDone(import_model(job, report, stopped))
+            case QuantizeJob():
+                return JobDone(quantize_model(job, report, stopped))
+            case VerifyJob():
+                return JobDone(verify_model(job, report, stopped))
     except ConversionCancelled:
         return JobFailed("cancelled", "Cancelled.")
     except (EngineError, ConversionError) as error:

@@ -18,10 +18,14 @@ def default_models_dir() -> Path:
     return platformdirs.user_data_path(APP_NAME, appauthor=False) / "models"
 
 
+def assets_dir() -> Path:
+    """Give the folder of the data that comes with the program (the bundle's when frozen)."""
+    return Path(getattr(sys, "_MEIPASS", Path(__file__).parents[2])) / "assets"
+
+
 def builtin_models_dir() -> Path:
-    """Give the folder of the models that come with the program (the bundle's when frozen)."""
-    root = Path(getattr(sys, "_MEIPASS", Path(__file__).parents[2]))
-    return root / "assets" / "models"
+    """Give the folder of the models that come with the program."""
+    return assets_dir() / "models"
 
 
 def starter_path() -> Path:

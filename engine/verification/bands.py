@@ -49,7 +49,5 @@ def choose_sequences(context: int, original_context: int, sliding_window: int, h
         below = Band("up to the LongRoPE line", original_context - EDGE_TOKENS, original_context - 1)
         sequences.append(Sequence(original_context, (below,)))
         length = min(original_context + 4 * EDGE_TOKENS, context)
-        early = Band("beyond the line, early tokens", EDGE_TOKENS, 2 * EDGE_TOKENS - 1)
-        late = Band("beyond the line, last tokens", length - EDGE_TOKENS, length - 1)
-        sequences.append(Sequence(length, (early, late)))
+        sequences.append(Sequence(length, (Band("beyond the LongRoPE line", original_context, length - 1),)))
     return sequences

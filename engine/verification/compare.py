@@ -1,30 +1,12 @@
 """Compare rows of logits."""
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from engine.verification.band_result import BandResult
+
 Rows = np.ndarray[Any, np.dtype[np.float32]]
-
-
-@dataclass(frozen=True)
-class BandResult:
-    """Hold how two models agree on one band.
-
-    Attributes:
-        name, first, last: the band.
-        relative_error: largest ||ours - reference|| / ||reference|| of a row of logits.
-        kl: mean Kullback-Leibler divergence of ours from the reference's distribution, in nats per token.
-        same_top: share of positions whose likeliest token is the same.
-    """
-
-    name: str
-    first: int
-    last: int
-    relative_error: float
-    kl: float
-    same_top: float
 
 
 def compare_rows(name: str, first: int, last: int, ours: Rows, reference: Rows) -> BandResult:

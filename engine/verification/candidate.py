@@ -1,0 +1,57 @@
+"""Evaluate a GGUF file as the chat does: one context that grows, a prefix that is kept."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from engine.runtime.cancellation import Cancellation
+from engine.runtime.context import Context
+from engine.runtime.context_plan import ContextPlan
+from engine.runtime.gguf_header import GgufHeader
+from engine.runtime.hardware import choose_threads, physical_cores
+from engine.runtime.model import LanguageModel
+from engine.runtime.native_log import NativeLog
+from engine.verification.bands import Sequence
+from engine.verification.compare import Rows
+
+
+class Candidate:
+    """Hold a GGUF model on the processor."""
+
+    def __init__(self, path: Path, longest: int) -> None:
+        """Load the model for sequences of up to `longest` tokens; raises EngineError."""
+        header = GgufHeader(path)
+        self._log = NativeLog()
+        self._cancellation = Cancellation()
+        self.model = LanguageModel(
+            header,
+            gpu_layers=0,
+            adapters=(),
+            log=self._log,
+            cancellation=self._cancellation,
+            on_progress=lambda _: None,
+        )
+        threads, batch_threads = choose_threads(0, 0, physical_cores())
+        plan = ContextPlan(longest, self.model.longrope_line, self.model.short_cells)
+        self._context = Context(self.model, plan, threads=threads, batch_threads=batch_threads, on_gpu=False)
+
+    def encode(self, text: str) -> list[int]:
+        """Return the ids of plain text."""
+        return self.model.vocabulary.encode(text)
+
+    def rows(self, ids: list[int], sequence: Sequence, on_position: Callable[[], None]) -> Rows:
+        """Return float32 logits `[all positions of the bands in order, n_vocab]`, each after the tokens up to it."""
+        self._context.start(self._cancellation)
+        rows = []
+        for band in sequence.bands:
+            for position in band.positions:
+                self._context.fill(ids[: position + 1], lambda *_: None)
+                rows.append(self._context.logits())
+                on_position()
+        return np.stack(rows)
+
+    def close(self) -> None:
+        """Free the model."""
+        self._context.close()
+        self.model.close()

@@ -1,0 +1,59 @@
+"""Verification finds agreement where there is some, and a difference where there is one."""
+
+from pathlib import Path
+
+import pytest
+
+from engine.jobs.events import ImportJob, JobDone, JobFailed, VerifyJob
+from engine.jobs.handle import start
+from engine.library.verification_record import read_record
+from tests.helpers.checkpoints import make_phi3
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("checkpoint") / "Windowed"
+    return make_phi3(folder, sliding_window=60, max_position_embeddings=256)
+
+
+@pytest.fixture(scope="module")
+def model(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("models") / "windowed.gguf"
+    job = ImportJob(str(checkpoint), str(out), "f32")
+    assert isinstance(start(job, tmp_path_factory.mktemp("import")).wait(120), JobDone)
+    return out
+
+
+def test_faithful_model_is_verified_and_the_record_kept(checkpoint: Path, model: Path, tmp_path: Path) -> None:
+    outcome = start(VerifyJob(str(model), str(checkpoint)), tmp_path / "job").wait(120)
+    assert isinstance(outcome, JobDone), outcome
+    record = read_record(model)
+    assert record is not None
+    assert [band.name for band in record.bands] == ["short", "edge of the sliding window", "beyond the sliding window"]
+    assert all(band.relative_error < 1e-3 and band.same_top == 1.0 for band in record.bands)
+    assert record.verified and outcome.result["verified"]
+    assert (record.checkpoint, record.reference_dtype) == ("Windowed", "float32")
+
+
+def test_other_weights_are_not_verified(model: Path, tmp_path: Path) -> None:
+    other = make_phi3(tmp_path / "Other", sliding_window=60, max_position_embeddings=256, seed=1)
+    copy = tmp_path / "copy.gguf"
+    copy.write_bytes(model.read_bytes())
+    outcome = start(VerifyJob(str(copy), str(other)), tmp_path / "job").wait(120)
+    assert isinstance(outcome, JobDone), outcome
+    assert not outcome.result["verified"]
+
+
+def test_record_of_another_file_is_void(checkpoint: Path, model: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy.gguf"
+    copy.write_bytes(model.read_bytes())
+    assert isinstance(start(VerifyJob(str(copy), str(checkpoint), 64), tmp_path / "job").wait(120), JobDone)
+    assert read_record(copy) is not None
+    copy.write_bytes(model.read_bytes() + b"more")
+    assert read_record(copy) is None
+
+
+def test_missing_checkpoint_is_one_sentence(model: Path, tmp_path: Path) -> None:
+    outcome = start(VerifyJob(str(model), str(tmp_path / "none")), tmp_path / "job").wait(60)
+    assert isinstance(outcome, JobFailed)
+    assert (outcome.code, outcome.message) == ("model_invalid", "none holds no usable config.json.")
