@@ -12,6 +12,7 @@ EXIT_STATUS = {
     "model_invalid": 3,
     "model_unsupported": 3,
     "template_invalid": 3,
+    "picture_invalid": 3,
     "out_of_memory": 4,
     "disk_full": 4,
     "cancelled": 130,

@@ -8,9 +8,9 @@ DATA = Path(__file__).parents[1] / "data"
 
 
 def unpack_checkpoint(name: str, folder: Path) -> Path:
-    """Copy the checkpoint `tests/data/name` into `folder` with its weights expanded; return the new directory."""
+    """Copy the checkpoint `tests/data/name` into `folder` with packed files expanded; return the new directory."""
     target = folder / name
     shutil.copytree(DATA / name, target, ignore=shutil.ignore_patterns("ref", "*.xz"))
-    packed = (DATA / name / "model.safetensors.xz").read_bytes()
-    (target / "model.safetensors").write_bytes(lzma.decompress(packed))
+    for packed in (DATA / name).glob("*.xz"):
+        (target / packed.stem).write_bytes(lzma.decompress(packed.read_bytes()))
     return target
