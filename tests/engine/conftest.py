@@ -42,6 +42,12 @@ def longrope(checkpoints):
 
 
 @pytest.fixture(scope="session")
+def windowed(checkpoints):
+    """Give a random Phi-3-mini-4k with a small sliding window."""
+    return checkpoints("windowed", "mini-4k", sliding_window=100)
+
+
+@pytest.fixture(scope="session")
 def token_ids():
     """Give random tokens of text."""
     return np.random.default_rng(3).integers(300, 32000, 1200).tolist()

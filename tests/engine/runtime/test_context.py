@@ -116,6 +116,22 @@ def test_a_cancelled_evaluation_leaves_a_context_that_can_go_on(load_session, ti
     assert_same(context.logits(), fresh_logits(load_session, tiny[1], token_ids[:1200]))
 
 
+def test_a_sliding_window_equals_the_reference_with_reuse_and_growth(load_session, windowed, token_ids):
+    checkpoint, path = windowed
+    session = load_session(path)
+    assert session._model.architecture == "granite_swa"
+    context = session._context
+    context.fill(token_ids[:900], quiet)
+    # Back before the window of what was evaluated, then over the size of the first context.
+    turn = [*token_ids[:300], *token_ids[900:1000], *token_ids[:700]]
+    assert context.fill(turn[:400], quiet) == 300
+    reference = reference_logits(checkpoint, turn, slice(None))
+    assert relative_error(context.logits()[None], reference[399:400]) < 1e-3
+    assert context.fill(turn, quiet) == 400
+    assert context.cells == 2048
+    assert relative_error(context.logits()[None], reference[-1:]) < 1e-3
+
+
 class AskedAfterTheCheck(Cancellation):
     """Ask for the end when Python has looked, so that only native code can notice."""
 

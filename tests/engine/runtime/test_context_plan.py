@@ -43,7 +43,7 @@ def test_the_figures_of_phi_3_mini_128k():
     ]
 
 
-@pytest.mark.parametrize(("widest", "expected"), [(576 * 3072, 512), (3072 * 16384, 64), (5120 * 35840, 32)])
+@pytest.mark.parametrize(("widest", "expected"), [(576 * 3072, 512), (3072 * 16384, 128), (5120 * 35840, 64)])
 def test_larger_models_read_prompts_in_smaller_pieces(widest, expected):
     assert batch_size(widest, on_gpu=False) == expected
     assert batch_size(widest, on_gpu=True) == 512
