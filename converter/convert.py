@@ -60,12 +60,12 @@ def convert(
     check_file_type(kind, quantizer is not None)
     source = Checkpoint(Path(checkpoint))
     try:
-        plan = _plan(source)
+        plan = plan_conversion(source)
         vocabulary = load_vocabulary(source, plan.vocabulary_size)
-        shown_name = name or _name(source)
+        shown_name = name or checkpoint_name(source)
         metadata = general_metadata(plan.architecture, shown_name, kind, vocabulary)
         metadata[SOURCE_ARCHITECTURE_KEY] = string(str(source.config["model_type"]))
-        metadata |= plan.metadata | vocabulary_metadata(vocabulary)
+        metadata |= plan.metadata | plan.late_metadata() | vocabulary_metadata(vocabulary)
         tensors = _tensors_to_write(plan, kind, quantizer)
         size = write_gguf(Path(out), metadata, tensors, progress, threads or min(os.cpu_count() or 1, MAX_THREADS))
     finally:
@@ -75,7 +75,8 @@ def convert(
     return ConversionResult(Path(out), plan.architecture, shown_name, kind.name, size, len(tensors), warnings)
 
 
-def _plan(checkpoint: Checkpoint) -> ModelPlan:
+def plan_conversion(checkpoint: Checkpoint) -> ModelPlan:
+    """Plan the file of a checkpoint of any supported architecture."""
     model_type = checkpoint.config.get("model_type")
     if model_type not in ARCHITECTURES:
         raise ConversionError(
@@ -86,7 +87,7 @@ def _plan(checkpoint: Checkpoint) -> ModelPlan:
     return ARCHITECTURES[model_type](checkpoint)
 
 
-def _name(checkpoint: Checkpoint) -> str:
+def checkpoint_name(checkpoint: Checkpoint) -> str:
     """Name the model after its folder; a snapshot in the Hub's cache is named after the repository it is of."""
     folder = checkpoint.folder.resolve()
     if folder.parent.name == "snapshots" and folder.parent.parent.name.startswith("models--"):

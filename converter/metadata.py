@@ -1,5 +1,6 @@
 """Write down what a GGUF file tells about its model besides the tensors."""
 
+import json
 import re
 
 from converter.ggml_types import FileType
@@ -21,6 +22,8 @@ STOP_IDS_KEY = "phidelity.tokenizer.stop_ids"
 FAITHFUL_CONTEXT_KEY = "phidelity.faithful_context"
 # What cosine and sine are scaled by under LongRoPE's long factors, where it is not rope.scaling.attn_factor.
 LONG_ATTENTION_FACTOR_KEY = "phidelity.rope.long_attn_factor"
+# True where everything written to the residual stream is centred (layer_norm.py).
+CENTRED_KEY = "phidelity.layer_norm.centred"
 # How the experts' scores and weights in llama.cpp's graph stand to SparseMixer's, and its jitter (phimoe.py).
 ROUTER_JITTER_KEY = "phidelity.router.jitter_noise"
 ROUTER_SCORE_SCALE_KEY = "phidelity.router.score_scale"
@@ -57,6 +60,14 @@ def general_name(name: str, wanted: bool) -> str:
     if wanted:
         return name if MARKER.search(name) else name + MARKED_SUFFIX
     return MARKER.sub("Phi 3", name)
+
+
+def read_added_tokens(text: str) -> tuple[AddedToken, ...] | None:
+    """Return the added tokens from the JSON text of a file, or None where it is damaged."""
+    try:
+        return tuple(AddedToken(**entry) for entry in json.loads(text))
+    except (TypeError, ValueError):
+        return None
 
 
 def general_metadata(architecture: str, name: str, file_type: FileType, vocabulary: Vocabulary | None) -> Metadata:

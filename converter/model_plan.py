@@ -1,5 +1,6 @@
 """Describe what is written for a model: its architecture in llama.cpp, its settings and its tensors."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +14,10 @@ from converter.tensor_types import ModelShape
 
 @dataclass(frozen=True)
 class ModelPlan:
-    """Hold all that an architecture decides; tensors are named as in the file and read when they are written."""
+    """Hold all that an architecture decides; tensors are named as in the file and read when they are written.
+
+    `late_metadata` reads weights, so it is called only when a file is written.
+    """
 
     architecture: str
     metadata: Metadata
@@ -21,6 +25,7 @@ class ModelPlan:
     shape: ModelShape
     vocabulary_size: int
     warnings: tuple[str, ...] = ()
+    late_metadata: Callable[[], Metadata] = dict
 
 
 def decoder_metadata(architecture: str, sizes: DecoderSize, epsilon: float, rope: Rope) -> Metadata:

@@ -54,7 +54,7 @@ def plan(checkpoint: Checkpoint) -> ModelPlan:
     rope = with_mscales(read_rope(config, sizes, number(config, "rope_embedding_base", 1e6)), config, 1.0)
     windowed, window = _window(config, sizes)
     metadata = swa_metadata(sizes, number(config, "layer_norm_epsilon", 1e-5), rope, window, windowed)
-    metadata |= _scales(config, sizes) | _sampling(checkpoint, sizes, output)
+    metadata |= _scales(config, sizes)
     if window < sizes.context:
         metadata[FAITHFUL_CONTEXT_KEY] = uint32(window)
     tensors: Tensors = {
@@ -67,7 +67,13 @@ def plan(checkpoint: Checkpoint) -> ModelPlan:
         tensors |= {f"blk.{layer}.{name}": source for name, source in parts.items()}
     tensors |= rope_tensors(rope)
     return ModelPlan(
-        ARCHITECTURE, metadata, tensors, model_shape(sizes), sizes.vocabulary, _warnings(config, window, sizes)
+        architecture=ARCHITECTURE,
+        metadata=metadata,
+        tensors=tensors,
+        shape=model_shape(sizes),
+        vocabulary_size=sizes.vocabulary,
+        warnings=_warnings(config, window, sizes),
+        late_metadata=partial(_sampling, checkpoint, sizes, output),
     )
 
 

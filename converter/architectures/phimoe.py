@@ -22,10 +22,17 @@ from converter.configuration import (
     with_mscales,
     wrong,
 )
-from converter.gguf_writer import float32, uint32
+from converter.gguf_writer import boolean, float32, uint32
 from converter.layer_norm import CentredColumns, centred_rows
 from converter.lazy_tensors import JoinedRows, MappedRows, RowSource, slice_rows, zeros
-from converter.metadata import FAITHFUL_CONTEXT_KEY, ROUTER_JITTER_KEY, ROUTER_SCORE_SCALE_KEY, ROUTER_WEIGHT_SCALE_KEY
+from converter.metadata import (
+    CENTRED_KEY,
+    FAITHFUL_CONTEXT_KEY,
+    ROUTER_JITTER_KEY,
+    ROUTER_SCORE_SCALE_KEY,
+    ROUTER_WEIGHT_SCALE_KEY,
+    Metadata,
+)
 from converter.model_plan import ModelPlan, decoder_metadata, model_shape, rope_tensors
 
 ARCHITECTURE = "phimoe"
@@ -34,6 +41,7 @@ ROUTER_SCALE = 2.0**-11
 EXPERT_SCALE = 2.0
 EXPERTS_PER_TOKEN = 2
 DEFAULT_THETA = 1e6
+DEFAULT_JITTER = 0.01
 
 Tensors = dict[str, RowSource]
 
@@ -51,10 +59,9 @@ def plan(checkpoint: Checkpoint) -> ModelPlan:
     metadata = decoder_metadata(ARCHITECTURE, sizes, number(config, "rms_norm_eps", 1e-5), rope) | {
         f"{ARCHITECTURE}.expert_count": uint32(n_experts),
         f"{ARCHITECTURE}.expert_used_count": uint32(EXPERTS_PER_TOKEN),
-        ROUTER_JITTER_KEY: float32(number(config, "router_jitter_noise", 0.01)),
-        ROUTER_SCORE_SCALE_KEY: float32(ROUTER_SCALE),
-        ROUTER_WEIGHT_SCALE_KEY: float32(1 / EXPERT_SCALE),
+        CENTRED_KEY: boolean(True),
     }
+    metadata |= router_metadata(number(config, "router_jitter_noise", DEFAULT_JITTER))
     warnings: tuple[str, ...] = ()
     window = optional_size(config, "sliding_window")
     if window is not None and window < sizes.context:
@@ -66,6 +73,15 @@ def plan(checkpoint: Checkpoint) -> ModelPlan:
         tensors |= {f"blk.{layer}.{name}": source for name, source in parts.items()}
     tensors |= rope_tensors(rope)
     return ModelPlan(ARCHITECTURE, metadata, tensors, model_shape(sizes, n_experts), sizes.vocabulary, warnings)
+
+
+def router_metadata(jitter: float) -> Metadata:
+    """Tell a runtime how the scaled router and experts stand to SparseMixer's."""
+    return {
+        ROUTER_JITTER_KEY: float32(jitter),
+        ROUTER_SCORE_SCALE_KEY: float32(ROUTER_SCALE),
+        ROUTER_WEIGHT_SCALE_KEY: float32(1 / EXPERT_SCALE),
+    }
 
 
 def _outer_tensors(checkpoint: Checkpoint, sizes: DecoderSize) -> Tensors:

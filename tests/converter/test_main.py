@@ -5,7 +5,9 @@ import json
 import pytest
 
 from converter.__main__ import main
+from converter.gguf_writer import string
 from tests.converter.test_starter import llama_layout
+from tests.helpers.gguf_files import edited
 
 
 def _status(arguments):
@@ -28,6 +30,16 @@ def test_starter_writes_the_model(tmp_path, capsys):
     assert str(tmp_path / "starter.gguf") in capsys.readouterr().out
 
 
+def test_inspect_and_repair_work_together(tmp_path, mini_gguf, capsys):
+    bad = edited(mini_gguf, tmp_path / "bad.gguf", {"general.name": string("Bot")})
+    assert _status(["inspect", bad]) == 0
+    assert "(`repair` cures it)" in capsys.readouterr().out
+    assert _status(["repair", bad, tmp_path / "good.gguf", "--json"]) == 0
+    assert [fault["code"] for fault in json.loads(capsys.readouterr().out)["repaired"]] == ["name_marker"]
+    assert _status(["inspect", tmp_path / "good.gguf", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["faults"] == []
+
+
 @pytest.mark.parametrize(
     ("arguments", "status"),
     [
@@ -36,11 +48,14 @@ def test_starter_writes_the_model(tmp_path, capsys):
         (["convert", "{mini}", "{tmp}/m.gguf", "--outtype", "q4_k_m"], 2),
         (["convert", "{mini}", "{tmp}/nowhere/m.gguf"], 2),
         (["convert", "{tmp}/nothing", "{tmp}/m.gguf"], 3),
+        (["inspect", "{tmp}/nothing.gguf"], 3),
+        (["inspect", "{tmp}"], 3),
+        (["repair", "{gguf}", "{tmp}/m.gguf"], 2),
         (["starter", "{tmp}/m.gguf", "--source", "{tmp}"], 3),
     ],
 )
-def test_errors_are_one_line_and_have_their_status(tmp_path, mini, capsys, arguments, status):
-    assert _status([argument.format(mini=mini, tmp=tmp_path) for argument in arguments]) == status
+def test_errors_are_one_line_and_have_their_status(tmp_path, mini, mini_gguf, capsys, arguments, status):
+    assert _status([argument.format(mini=mini, gguf=mini_gguf, tmp=tmp_path) for argument in arguments]) == status
     captured = capsys.readouterr()
     assert captured.out == ""
     assert len(captured.err.splitlines()) == 1

@@ -14,7 +14,7 @@ from converter.gguf_stream import TensorToWrite, write_gguf
 from converter.gguf_writer import TensorSpec, float32, string, uint32
 from converter.lazy_tensors import ArrayRows
 from converter.starter import write_starter
-from tests.helpers.gguf_files import dequantized
+from tests.helpers.gguf_files import dequantized, packed_rows
 from tests.helpers.logits import llama_logits, relative_error
 from tests.helpers.quantizer import ggml_quantizer
 
@@ -92,17 +92,7 @@ def test_every_packed_row_is_one_of_the_source(tmp_path):
     source = llama_layout(tmp_path / "llama.gguf")
     write_starter(tmp_path / "starter.gguf", source)
 
-    def rows(path):
-        data = path.read_bytes()
-        infos = read_header(path).tensors.values()
-        widths = {info.name: info.nbytes // info.n_rows for info in infos}
-        return sorted(
-            data[start : start + widths[info.name]]
-            for info in infos
-            for start in range(info.offset, info.offset + info.nbytes, widths[info.name])
-        )
-
-    assert rows(tmp_path / "starter.gguf") == rows(source)
+    assert packed_rows(tmp_path / "starter.gguf") == packed_rows(source)
 
 
 def test_parts_of_different_types_are_refused(tmp_path):

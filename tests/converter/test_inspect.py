@@ -1,0 +1,41 @@
+"""Test what inspect tells about files and directories; the faults it finds are tested with their cures (test_repair.py)."""
+
+import shutil
+
+import pytest
+
+from converter.errors import ConversionError
+from converter.inspect import inspect
+from tests.helpers.checkpoints import make_phi3
+from tests.helpers.fixtures import unpack_checkpoint
+
+
+def test_a_sound_conversion_has_no_faults(mini_gguf):
+    report = inspect(mini_gguf)
+    assert report.faults == () and report.file_type == "f32" and report.has_chat_template
+    assert (report.kind, report.architecture, report.context) == ("gguf", "phi3", 4096)
+
+
+def test_a_checkpoint_is_described(mini):
+    report = inspect(mini)
+    assert (report.kind, report.architecture, report.name) == ("checkpoint", "phi3", "mini")
+    assert report.parameters == 8536704 and report.context == 4096 and report.faults == ()
+
+
+def test_a_checkpoint_without_tokenizer_has_a_fault(tmp_path):
+    report = inspect(make_phi3(tmp_path / "model", vocab_size=500, pad_token_id=0, tokenizer=False))
+    assert [(fault.code, fault.repairable) for fault in report.faults] == [("tokenizer", False)]
+
+
+def test_what_a_conversion_cannot_keep_is_said_before_it(tmp_path):
+    report = inspect(unpack_checkpoint("phi3small-tiny", tmp_path))
+    assert "approximate beyond 1024 tokens" in report.warnings[0]
+
+
+def test_what_cannot_be_converted_is_an_error(tmp_path, mini):
+    folder = tmp_path / "model"
+    shutil.copytree(mini, folder)
+    config = folder / "config.json"
+    config.write_text(config.read_text().replace('"phi3"', '"llama"'))
+    with pytest.raises(ConversionError, match="'llama' cannot be converted"):
+        inspect(folder)
