@@ -1,4 +1,4 @@
-"""Test what inspect tells about files and directories; the faults it finds are tested with their cures (test_repair.py)."""
+"""Test what inspect tells about files and directories; faults are tested with their cures in test_repair.py."""
 
 import shutil
 
