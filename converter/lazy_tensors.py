@@ -110,7 +110,9 @@ def to_float32(data: bytes, dtype: str) -> Rows:
     if dtype == "F16":
         return np.frombuffer(data, "<f2").astype(np.float32)
     assert dtype == "BF16"
-    return (np.frombuffer(data, "<u2").astype(np.uint32) << 16).view(np.float32)
+    bits = np.frombuffer(data, "<u2").astype(np.uint32)
+    bits <<= 16
+    return bits.view(np.float32)
 
 
 class PackedRows:

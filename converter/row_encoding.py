@@ -47,9 +47,13 @@ def _to_f16(rows: Rows) -> Rows:
 
 
 def _to_bf16(rows: Rows) -> Rows:
-    bits = np.ascontiguousarray(rows, np.float32).view(np.uint32)
-    rounded = bits + 0x7FFF + ((bits >> 16) & 1)  # to nearest, ties to even
-    return (rounded >> 16).astype("<u2")
+    """Keep the upper halves, rounded to nearest, ties to even."""
+    bits = np.ascontiguousarray(rows, "<f4").view("<u4")
+    rounded = bits >> 16
+    rounded &= 1
+    rounded += 0x7FFF
+    rounded += bits
+    return np.ascontiguousarray(rounded.view("<u2")[:, 1::2])
 
 
 def _to_q8_0(rows: Rows) -> Packed:
