@@ -191,9 +191,11 @@ def read_header(path: Path) -> GGUFHeader:
                     if wanted > MAX_HEADER_BYTES:
                         raise _invalid(path, "its header is larger than any real model's") from None
     except FileNotFoundError:
-        raise ConversionError("model_not_found", f"There is no file {path}.") from None
+        raise ConversionError("model_not_found", f"There is no file {path.name}.", "Choose another model.") from None
     except OSError as error:
-        raise ConversionError("model_invalid", f"{path.name} cannot be read: {error.strerror}.") from error
+        reason = "it is a directory" if path.is_dir() else (error.strerror or "unknown").lower()
+        remedy = "Choose a .gguf file, or import the checkpoint's directory."
+        raise ConversionError("model_invalid", f"{path.name} cannot be read: {reason}.", remedy) from error
 
 
 class _MoreBytesNeeded(Exception):

@@ -111,7 +111,8 @@ class Context:
     def logits(self) -> NDArray[np.float32]:
         """Give the logits after the last token."""
         pointer = llama.llama_get_logits_ith(self._handle, -1)
-        return np.ctypeslib.as_array(pointer, (self._model.vocabulary.size,)).copy()
+        logits = np.ctypeslib.as_array(pointer, (self._model.vocabulary.size,)).copy()
+        return logits if self._model.logit_bias is None else logits + self._model.logit_bias
 
     def _evaluate(self, tokens: Sequence[int], stage: Stage, on_progress: Progress) -> None:
         for start in range(0, len(tokens), self._batch):
@@ -148,8 +149,8 @@ class Context:
         cells = self._plan.cells_for(tokens)
         self._check_memory(cells, self._cells * self._model.cache_bytes_per_token)
         self.close()
-        self._open(cells)
         self._long = self._plan.is_long(tokens)
+        self._open(cells)
 
     def _grow(self, tokens: int) -> None:
         """Move the evaluated tokens into a larger context; when memory lacks for it nothing changes."""
@@ -185,6 +186,8 @@ class Context:
             # Flash attention computes in 16 bits whatever the cache holds.
             params.type_k = params.type_v = llama.GGML_TYPE_F32
             params.flash_attn_type = llama.LLAMA_FLASH_ATTN_TYPE_DISABLED
+        if self._long:
+            params.yarn_attn_factor = self._model.long_attention_scale
         # Keys outside of a sliding window are needed again when a later turn goes back to an earlier one.
         params.swa_full = True
         self._handle = llama.llama_init_from_model(self._model.handle, params)

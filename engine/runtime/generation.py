@@ -5,6 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 
+import numpy as np
+from numpy.typing import NDArray
+
 from engine.errors import EngineError
 from engine.protocol import Chat, ChatResult, FinishReason
 from engine.runtime.cancellation import Cancellation
@@ -23,6 +26,7 @@ class Generation:
         vocabulary: Vocabulary,
         chat: Chat,
         *,
+        sampling_bias: NDArray[np.float32] | None = None,
         cancellation: Cancellation,
         arrived: float,
         on_text: Callable[[str], None],
@@ -31,6 +35,7 @@ class Generation:
         """Prepare an answer to `chat`; `arrived` is when the request came, in seconds of `time.perf_counter`."""
         self._context = context
         self._vocabulary = vocabulary
+        self._sampling_bias = sampling_bias
         self._chat = chat
         self._cancellation = cancellation
         self._arrived = arrived
@@ -66,20 +71,20 @@ class Generation:
             context_tokens=len(self._context.tokens),
             context=self._context.limit,
             prefill_ms=_milliseconds(max(read - started, 0.0)),
-            first_token_ms=_milliseconds(self._first_token_at - self._arrived) if self._written else 0.0,
+            first_token_ms=_milliseconds(max(self._first_token_at - self._arrived, 0.0)),
             decode_ms=_milliseconds(decoding),
             tokens_per_second=round((self._written - 1) / decoding, 3) if decoding else 0.0,
         )
 
     def _write(self, prompt: Sequence[int]) -> FinishReason:
-        sampler = Sampler(self._chat.sampling, self._vocabulary.size, prompt)
+        sampler = Sampler(self._chat.sampling, self._vocabulary.size, prompt, self._sampling_bias)
         try:
             while True:
                 token = sampler.sample(self._context.handle)
+                self._first_token_at = self._first_token_at or time.perf_counter()
                 if self._vocabulary.is_end(token):
                     return "stop"
                 self._written += 1
-                self._first_token_at = self._first_token_at or time.perf_counter()
                 self._show(self._stream.push(self._vocabulary.piece(token)))
                 if self._stream.stopped:
                     return "stop"

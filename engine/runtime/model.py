@@ -8,13 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import llama_cpp.llama_cpp as llama
+import numpy as np
+from numpy.typing import NDArray
 
 from converter.ggml_types import FILE_TYPES_BY_ID
 from engine.errors import EngineError
 from engine.protocol import Adapter
 from engine.runtime.cancellation import Cancellation
-from engine.runtime.gguf_header import GgufHeader
 from engine.runtime.load_failure import explain_load_failure
+from engine.runtime.model_file import ModelFile
 from engine.runtime.native_log import NativeLog
 from engine.runtime.vocabulary import Vocabulary
 
@@ -32,12 +34,15 @@ class LanguageModel:
         vocabulary: the model's tokens.
         longrope_line: the longest sequence that LongRoPE's short factors serve; None for models without LongRoPE.
         short_cells: the largest context, in cells, in which llama.cpp takes the short factors.
+        long_attention_scale: what attention is scaled by beyond the line, relative to before it.
+        logit_bias: float32 `[n_vocab]` that is a part of all logits and not of the graph; None for most models.
+        masked_tokens: ids that are never sampled.
         adapters: handles and scales of the loaded LoRA adapters.
     """
 
     def __init__(
         self,
-        header: GgufHeader,
+        header: ModelFile,
         *,
         gpu_layers: int,
         adapters: Sequence[Adapter],
@@ -49,6 +54,9 @@ class LanguageModel:
         self.path = header.path
         self.architecture = header.architecture
         self.longrope_line = header.original_context_length
+        self.long_attention_scale = header.long_attention_scale
+        self.logit_bias = header.logit_bias
+        self.masked_tokens = header.masked_tokens
         self.short_cells = _padded(self.longrope_line or 0)
         self._handle = _load(header, gpu_layers, self.short_cells, log, cancellation, on_progress)
         if not self._handle:
@@ -85,6 +93,15 @@ class LanguageModel:
         buffer = ctypes.create_string_buffer(length + 1)
         llama.llama_model_meta_val_str(self._handle, name, buffer, length + 1)
         return buffer.value.decode("utf-8", errors="replace")
+
+    @property
+    def sampling_bias(self) -> NDArray[np.float32] | None:
+        """Give what a sampler adds to the logits of the graph: the bias, and -inf for masked tokens."""
+        if self.logit_bias is None and not len(self.masked_tokens):
+            return None
+        bias = np.zeros(self.vocabulary.size, np.float32) if self.logit_bias is None else self.logit_bias.copy()
+        bias[self.masked_tokens] = -np.inf
+        return bias
 
     @property
     def name(self) -> str:
@@ -166,7 +183,7 @@ def _padded(tokens: int) -> int:
 
 
 def _load(
-    header: GgufHeader,
+    header: ModelFile,
     gpu_layers: int,
     short_cells: int,
     log: NativeLog,

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 import llama_cpp.llama_cpp as llama
+import numpy as np
+from numpy.typing import NDArray
 
 from engine.protocol import Sampling
 
@@ -16,9 +18,20 @@ _KEEP_ONE = 1
 class Sampler:
     """Own a chain of samplers for one answer."""
 
-    def __init__(self, sampling: Sampling, vocabulary_size: int, prompt: Sequence[int]) -> None:
-        """Build the chain; penalties count the end of the prompt too, as the reference's do."""
+    def __init__(
+        self,
+        sampling: Sampling,
+        vocabulary_size: int,
+        prompt: Sequence[int],
+        bias: NDArray[np.float32] | None = None,
+    ) -> None:
+        """Build the chain; penalties count the end of the prompt too, as the reference's do.
+
+        `bias` `[n_vocab]` is a part of the model, so it comes before everything else.
+        """
         self._chain = llama.llama_sampler_chain_init(llama.llama_sampler_chain_default_params())
+        if bias is not None:
+            llama.llama_sampler_chain_add(self._chain, _bias_sampler(bias))
         for sampler in _samplers(sampling, vocabulary_size):
             llama.llama_sampler_chain_add(self._chain, sampler)
         if _has_penalties(sampling):
@@ -32,6 +45,14 @@ class Sampler:
     def close(self) -> None:
         """Free the chain."""
         llama.llama_sampler_free(self._chain)
+
+
+def _bias_sampler(logit_bias: NDArray[np.float32]) -> Any:
+    """Add a number to every logit; llama.cpp finds the entries by their place when they are in order."""
+    entries = np.empty(len(logit_bias), np.dtype([("token", np.int32), ("bias", np.float32)]))
+    entries["token"], entries["bias"] = np.arange(len(logit_bias)), logit_bias
+    pointer = entries.ctypes.data_as(llama.llama_logit_bias_p)
+    return llama.llama_sampler_init_logit_bias(len(logit_bias), len(entries), pointer)
 
 
 def _has_penalties(sampling: Sampling) -> bool:

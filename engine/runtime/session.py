@@ -29,9 +29,9 @@ from engine.runtime.cancellation import Cancellation
 from engine.runtime.context import Context, Progress
 from engine.runtime.context_plan import ContextPlan
 from engine.runtime.generation import Generation
-from engine.runtime.gguf_header import GgufHeader
 from engine.runtime.hardware import choose_threads, find_devices, free_memory, physical_cores, supports_offload
 from engine.runtime.model import LanguageModel
+from engine.runtime.model_file import ModelFile
 from engine.runtime.native_log import NativeLog
 from engine.runtime.offload import choose_offload
 
@@ -87,6 +87,7 @@ class Session:
             context,
             model.vocabulary,
             request,
+            sampling_bias=model.sampling_bias,
             cancellation=cancellation,
             arrived=arrived,
             on_text=on_text,
@@ -116,7 +117,7 @@ class Session:
         return LogitsResult(len(tokens))
 
     def _load(self, request: Load, cancellation: Cancellation, on_progress: Callable[[float], None]) -> LoadedModel:
-        header = GgufHeader(Path(request.path))
+        header = ModelFile.read(Path(request.path))
         offload = choose_offload(
             request.gpu_layers,
             supported=supports_offload(),

@@ -8,9 +8,9 @@ import numpy as np
 from engine.runtime.cancellation import Cancellation
 from engine.runtime.context import Context
 from engine.runtime.context_plan import ContextPlan
-from engine.runtime.gguf_header import GgufHeader
 from engine.runtime.hardware import choose_threads, physical_cores
 from engine.runtime.model import LanguageModel
+from engine.runtime.model_file import ModelFile
 from engine.runtime.native_log import NativeLog
 from engine.verification.bands import Sequence
 from engine.verification.compare import Rows
@@ -21,7 +21,7 @@ class Candidate:
 
     def __init__(self, path: Path, longest: int) -> None:
         """Load the model for sequences of up to `longest` tokens; raises EngineError."""
-        header = GgufHeader(path)
+        header = ModelFile.read(path)
         self._log = NativeLog()
         self._cancellation = Cancellation()
         self.model = LanguageModel(

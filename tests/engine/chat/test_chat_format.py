@@ -13,8 +13,8 @@ from engine.chat.template import PHI3_TEMPLATE, ChatTemplate
 from engine.errors import EngineError
 from engine.protocol import Message
 from engine.runtime.cancellation import Cancellation
-from engine.runtime.gguf_header import GgufHeader
 from engine.runtime.model import LanguageModel
+from engine.runtime.model_file import ModelFile
 from tests.helpers.checkpoints import TOKENIZER
 
 PIECES = [
@@ -46,7 +46,7 @@ TEXTS = st.lists(st.sampled_from(PIECES), max_size=10).map("".join)
 @pytest.fixture(scope="module")
 def phi3(native_log, tiny):
     model = LanguageModel(
-        GgufHeader(tiny[1]),
+        ModelFile.read(tiny[1]),
         gpu_layers=0,
         adapters=(),
         log=native_log,

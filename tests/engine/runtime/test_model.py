@@ -63,11 +63,11 @@ def test_a_truncated_file(native_log, tiny, tmp_path, cut):
     ("content", "words"),
     [
         (b"", "empty"),
-        (b"GGUF", "damaged"),
-        (b"GGUF" + b"\xff" * 200, "damaged"),
+        (b"GGUF", "cut off"),
+        (b"GGUF" + b"\xff" * 200, "version"),
         (b"PK\x03\x04" + b"x" * 99, "PyTorch"),
         (b"\x10\0\0\0\0\0\0\0" + b'{"a":{}}' * 9, "safetensors"),
-        (b"<html>not found</html>", "not a GGUF"),
+        (b"<html>not found</html>", "web page"),
     ],
 )
 def test_a_mislabelled_file(native_log, tmp_path, content, words):

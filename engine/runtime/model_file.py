@@ -1,0 +1,97 @@
+"""Look into a GGUF file before llama.cpp loads it, and at what llama.cpp does not know about it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from converter.errors import ConversionError
+from converter.gguf_file import GGUFHeader, read_header
+from converter.metadata import LOGIT_BIAS_KEY, LONG_ATTENTION_FACTOR_KEY, MASKED_TOKENS_KEY
+from engine.errors import EngineError
+
+_FETCH_REMEDY = "Get the file again, or convert the checkpoint again."
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFile:
+    """Hold the facts that decide how a file is loaded and evaluated.
+
+    Attributes:
+        path: the file.
+        size_bytes: its size.
+        architecture: `general.architecture`.
+        layers: number of layers.
+        original_context_length: where LongRoPE goes over to its long factors; None for models without it.
+        long_attention_scale: what attention is scaled by under the long factors, relative to the short ones.
+        logit_bias: float32 `[n_vocab]` that is a part of all logits and not of the graph; None for most models.
+        masked_tokens: ids that are never sampled.
+    """
+
+    path: Path
+    size_bytes: int
+    architecture: str
+    layers: int
+    original_context_length: int | None
+    long_attention_scale: float
+    logit_bias: NDArray[np.float32] | None
+    masked_tokens: NDArray[np.int64]
+
+    @classmethod
+    def read(cls, path: Path) -> ModelFile:
+        """Read the header of a file; raises EngineError when it cannot be a language model."""
+        try:
+            header = read_header(path)
+        except ConversionError as error:
+            raise EngineError(error.code, error.message, error.remedy) from error
+        architecture = header.architecture
+        if not architecture:
+            sentence = f"{path.name} does not say which architecture it holds."
+            raise EngineError("model_invalid", sentence, _FETCH_REMEDY)
+        if architecture == "clip":
+            sentence = f"{path.name} is the vision part of a model, not a language model."
+            raise EngineError("model_unsupported", sentence, "Choose the language model that it belongs to.")
+        has_long_rope = "rope_factors_long.weight" in header.tensors
+        line = int(header.number(f"{architecture}.rope.scaling.original_context_length"))
+        short_scale = float(header.number(f"{architecture}.rope.scaling.attn_factor", 1.0)) or 1.0
+        return cls(
+            path=path,
+            size_bytes=header.size,
+            architecture=architecture,
+            layers=int(header.number(f"{architecture}.block_count")),
+            original_context_length=line if has_long_rope and line > 0 else None,
+            long_attention_scale=float(header.number(LONG_ATTENTION_FACTOR_KEY, short_scale)) / short_scale,
+            logit_bias=_logit_bias(header),
+            masked_tokens=_masked_tokens(header),
+        )
+
+
+def _logit_bias(header: GGUFHeader) -> NDArray[np.float32] | None:
+    bias = _numbers(header, LOGIT_BIAS_KEY)
+    if bias is None:
+        return None
+    if len(bias) != _vocabulary_size(header) or not np.isfinite(bias).all():
+        sentence = f"The logit bias of {header.path.name} does not fit its vocabulary."
+        raise EngineError("model_invalid", sentence, _FETCH_REMEDY)
+    return bias.astype(np.float32)
+
+
+def _masked_tokens(header: GGUFHeader) -> NDArray[np.int64]:
+    tokens = _numbers(header, MASKED_TOKENS_KEY)
+    if tokens is None:
+        return np.zeros(0, np.int64)
+    return tokens[(tokens >= 0) & (tokens < _vocabulary_size(header))].astype(np.int64)
+
+
+def _vocabulary_size(header: GGUFHeader) -> int:
+    embedding = header.tensors.get("token_embd.weight")
+    return embedding.shape[0] if embedding else 0
+
+
+def _numbers(header: GGUFHeader, key: str) -> NDArray[Any] | None:
+    value = header.get(key)
+    return value if isinstance(value, np.ndarray) and np.issubdtype(value.dtype, np.number) else None
