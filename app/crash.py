@@ -36,6 +36,7 @@ class CrashReporter(QObject):
         super().__init__(parent)
         self._save: Callable[[], object] = lambda: None
         self._showing = False
+        self._hooks = sys.excepthook, threading.excepthook
         self._fault_file = _open_fault_file(logs)
         if self._fault_file is not None:
             faulthandler.enable(self._fault_file)
@@ -44,6 +45,7 @@ class CrashReporter(QObject):
     def install(self, save: Callable[[], object]) -> None:
         """Become the one place for unhandled errors; `save` keeps what the user has written."""
         self._save = save
+        self._hooks = sys.excepthook, threading.excepthook
         sys.excepthook = self._handle
         threading.excepthook = lambda raised: self._handle(
             raised.exc_type, raised.exc_value or raised.exc_type(), raised.exc_traceback
@@ -51,8 +53,7 @@ class CrashReporter(QObject):
 
     def uninstall(self) -> None:
         """Give the hooks back."""
-        sys.excepthook = sys.__excepthook__
-        threading.excepthook = threading.__excepthook__
+        sys.excepthook, threading.excepthook = self._hooks
         if self._fault_file is not None:
             faulthandler.disable()
             self._fault_file.close()

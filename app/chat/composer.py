@@ -33,6 +33,7 @@ class Composer(QFrame):
         self._text.escaped.connect(self.stop_requested)
         self._text.went_up.connect(self.edit_last_requested)
         self._text.textChanged.connect(self._text_changed)
+        self._text.textChanged.connect(self.text_changed)
         self._hint = Label(self.tr("Enter to send · Shift Enter for a new line"), "small")
         self._system_prompt = Button(self.tr("System prompt"))
         self._system_prompt.clicked.connect(self.system_prompt_requested)
@@ -104,7 +105,6 @@ class Composer(QFrame):
     def _text_changed(self) -> None:
         self._send.setEnabled(self._busy or bool(self.text().strip()))
         self._fit()
-        self.text_changed.emit()
 
     def _fit(self) -> None:
         """Be as tall as the text, up to ten lines."""

@@ -134,11 +134,10 @@ class ChatController(QObject):
 
     def close(self) -> None:
         """Keep everything that was written and shown."""
-        self._page.panel.finish_typing()
-        self.save_draft()
         for generation in list(self._generations.values()):
             generation.abandon()
-        self._generations.clear()
+        self._page.panel.finish_typing()
+        self.save_draft()
 
     def _create(self, text: str) -> Conversation:
         """Make the chat of a first message."""
