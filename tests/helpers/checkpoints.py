@@ -104,6 +104,7 @@ def make_phimoe(folder: Path, *, seed: int = 0, tokenizer: bool = True, **change
     settings["rope_scaling"] = long_rope(head, seed) | {
         "short_mscale": 1.243163121016122,
         "long_mscale": 1.243163121016122,
+        "original_max_position_embeddings": settings["original_max_position_embeddings"],
     }
     _random_model(PhimoeForCausalLM(PhimoeConfig(**settings)), seed).save_pretrained(folder)
     if tokenizer:

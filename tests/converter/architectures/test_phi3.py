@@ -54,3 +54,14 @@ def test_a_window_with_partly_turned_heads_is_approximate_and_says_so(tmp_path):
     assert read_header(tmp_path / "model.gguf").number("phidelity.faithful_context") == 100
     ids = _random_ids(100)
     assert relative_error(llama_logits(tmp_path / "model.gguf", ids), reference_logits(folder, ids)) < 1e-4
+
+
+@pytest.mark.parametrize(("tokens", "context"), [(200, 256), (300, 512)])
+def test_long_rope_on_both_sides_of_its_line(tmp_path, tokens, context):
+    """The runtime picks the factors by the size of the context it opens; the line is at 256 tokens here."""
+    changes = {"original_max_position_embeddings": 256, "max_position_embeddings": 8192}
+    folder = make_phi3(tmp_path / "model", "mini-128k", vocab_size=500, pad_token_id=0, tokenizer=False, **changes)
+    convert(folder, tmp_path / "model.gguf", outtype="f32")
+    ids = _random_ids(tokens)
+    ours = llama_logits(tmp_path / "model.gguf", ids, n_ctx=context)
+    assert relative_error(ours, reference_logits(folder, ids)) < 1e-4

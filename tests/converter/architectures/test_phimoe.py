@@ -97,6 +97,22 @@ def test_the_scale_of_long_rope_is_the_models_own(checkpoint, converted, tmp_pat
     assert read_header(tmp_path / "m.gguf").number("phidelity.rope.long_attn_factor") == 1.5
 
 
+def test_long_texts_take_the_long_factors(tmp_path, ids):
+    """Transformers 5.23 computes phimoe with the short factors at any length, unlike Microsoft's own code.
+
+    Its result with the long factors put in the place of the short ones is what a long text must give.
+    """
+    changes = {"original_max_position_embeddings": 200, "max_position_embeddings": 8192, "router_jitter_noise": 0.0}
+    folder = make_phimoe(tmp_path / "model", vocab_size=VOCABULARY, tokenizer=False, **changes)
+    convert(folder, tmp_path / "m.gguf", outtype="f32")
+    config = json.loads((folder / "config.json").read_text())
+    config["rope_parameters"]["short_factor"] = config["rope_parameters"]["long_factor"]
+    (folder / "config.json").write_text(json.dumps(config))
+    callback = sparse_mixer_callback(tmp_path / "m.gguf")
+    ours = llama_logits(tmp_path / "m.gguf", ids, n_ctx=512, eval_callback=callback)
+    assert relative_error(ours, reference_logits(folder, ids)) < 1e-4
+
+
 @pytest.mark.parametrize(
     ("key", "value", "reason"),
     [("num_experts_per_tok", 4, "num_experts_per_tok = 4, but 2"), ("num_local_experts", 7, r"\(8, 128\).*\(7, 128\)")],
