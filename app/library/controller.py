@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, QUrl, Signal
 from PySide6.QtGui import QDesktopServices
-from PySide6.QtWidgets import QDialog, QInputDialog
+from PySide6.QtWidgets import QDialog, QFileDialog, QInputDialog
 
 from app.background import Background
 from app.job_queue import JobQueue, QueuedJob
+from app.library.figures_dialog import FiguresDialog
 from app.library.import_dialog import ImportChoice, ImportDialog
 from app.library.job_cards import job_title
 from app.library.model_list import ModelEntry, ModelList
@@ -25,7 +26,7 @@ from app.library.wording import size_text
 from app.notices import Notices
 from converter.errors import ConversionError
 from engine.errors import EngineError
-from engine.jobs.events import ImportJob, JobDone
+from engine.jobs.events import ImportJob, Job, JobDone, RepairJob, VerifyJob
 
 if TYPE_CHECKING:  # it brings numpy, which the window does not wait for at its start
     from app.library.import_source import ImportSource
@@ -54,11 +55,14 @@ class LibraryController(QObject):
         page.table.rename_requested.connect(self._rename)
         page.table.show_in_folder_requested.connect(_show_in_folder)
         page.table.delete_requested.connect(self._delete)
+        page.table.repair_requested.connect(self._repair)
+        page.table.verify_requested.connect(self._verify)
+        page.table.figures_requested.connect(lambda entry: FiguresDialog(entry, page).exec())
         page.jobs.cancel_requested.connect(queue.cancel)
         page.jobs.retry_requested.connect(queue.retry)
         page.jobs.dismiss_requested.connect(queue.dismiss)
         queue.changed.connect(lambda: page.jobs.show_jobs(queue.jobs))
-        queue.succeeded.connect(self._imported)
+        queue.succeeded.connect(self._succeeded)
         models.changed.connect(lambda: page.show_entries(models.entries))
         models.remove_failed.connect(self._remove_failed)
 
@@ -74,10 +78,7 @@ class LibraryController(QObject):
             if choice.name != source.name:
                 self._models.rename(source.path.resolve(), choice.name)
             return
-        try:
-            self._queue.add(ImportJob(str(source.path), str(choice.out), choice.quantization, choice.name))
-        except EngineError as error:
-            self._show_import_error(source.name, error)
+        self._add_job(source.name, ImportJob(str(source.path), str(choice.out), choice.quantization, choice.name))
 
     def _ask_how(self, source: "ImportSource") -> None:
         """Show the dialog for one source after the other; more may arrive while one is open."""
@@ -97,6 +98,35 @@ class LibraryController(QObject):
         title = self.tr("{} was not imported").format(name)
         message = getattr(error, "message", None) or self.tr("It cannot be read: {}.").format(error)
         self._page.show_failure(title, message, getattr(error, "remedy", None))
+
+    def _repair(self, entry: ModelEntry) -> None:
+        """Write the cured file beside the other models; the old one stays until the user deletes it."""
+        out = self._models.folder / f"{entry.path.stem}-repaired.gguf"
+        self._add_job(entry.title, RepairJob(str(entry.path), str(out)))
+
+    def _verify(self, entry: ModelEntry) -> None:
+        title = self.tr("Choose the checkpoint folder that {} was made from").format(entry.title)
+        chosen = QFileDialog.getExistingDirectory(self._page, title)
+        if chosen:
+            self._add_job(entry.title, VerifyJob(str(entry.path), chosen))
+
+    def _add_job(self, name: str, job: Job) -> None:
+        try:
+            self._queue.add(job)
+        except EngineError as error:
+            self._show_import_error(name, error)
+
+    def _succeeded(self, job: QueuedJob, done: JobDone) -> None:
+        if isinstance(job.job, ImportJob):
+            self._imported(job, done)
+            return
+        self._models.refresh()
+        if isinstance(job.job, RepairJob):
+            self._notices.say(self.tr("{} is ready. The old file is still there.").format(job_title(job.job)))
+        elif done.result["verified"]:
+            self._notices.say(self.tr("{} answers as its reference does.").format(job_title(job.job)))
+        else:
+            self._notices.say(self.tr("{} departs from its reference.").format(job_title(job.job)))
 
     def _imported(self, job: QueuedJob, done: JobDone) -> None:
         path, title = Path(str(done.result["path"])), job_title(job.job)

@@ -16,14 +16,14 @@ from app.widgets.bars import ThinProgress
 from app.widgets.buttons import Button
 from app.widgets.labels import ElidedLabel, Label, WrappedLabel
 from app.widgets.surfaces import Card
-from engine.jobs.events import ImportJob, Job
+from engine.jobs.events import ImportJob, Job, QuantizeJob, RepairJob, VerifyJob
 
 
 def job_title(job: Job) -> str:
     """Name the model that a job is about."""
     if isinstance(job, ImportJob) and job.name:
         return job.name
-    return Path(job.out).stem
+    return Path(job.model if isinstance(job, VerifyJob) else job.out).stem
 
 
 class JobCards(QWidget):
@@ -67,7 +67,12 @@ class JobCards(QWidget):
             card = ProgressCard(job)
             card.cancel_requested.connect(lambda: self.cancel_requested.emit(identity))
             return card
-        title = self.tr("{} was not imported").format(job_title(job.job))
+        if isinstance(job.job, RepairJob):
+            title = self.tr("{} was not repaired").format(job_title(job.job))
+        elif isinstance(job.job, VerifyJob):
+            title = self.tr("{} was not compared").format(job_title(job.job))
+        else:
+            title = self.tr("{} was not imported").format(job_title(job.job))
         failure = FailureCard(title, job.failure.message, job.failure.remedy, job.failure.details, can_retry=True)
         failure.retry_requested.connect(lambda: self.retry_requested.emit(identity))
         failure.dismissed.connect(lambda: self.dismiss_requested.emit(identity))
@@ -87,7 +92,7 @@ class ProgressCard(Card):
         self._cancel.clicked.connect(self.cancel_requested)
         self._doing = ElidedLabel("", "small")
         self._pace = Label("", "small")
-        self._bar = ThinProgress(self.tr("Import"))
+        self._bar = ThinProgress(self.tr("Progress"))
         top = QHBoxLayout()
         top.addWidget(self._title)
         top.addWidget(self._cancel)
@@ -103,8 +108,13 @@ class ProgressCard(Card):
     def show_job(self, job: QueuedJob) -> None:
         """Show other figures of the same job."""
         name = job_title(job.job)
-        self._title.setText(self.tr("Importing {}").format(name))
-        self._cancel.setAccessibleName(self.tr("Cancel the import of {}").format(name))
+        if isinstance(job.job, RepairJob):
+            self._title.setText(self.tr("Repairing {}").format(name))
+        elif isinstance(job.job, VerifyJob):
+            self._title.setText(self.tr("Comparing {} with its reference").format(name))
+        else:
+            self._title.setText(self.tr("Importing {}").format(name))
+        self._cancel.setAccessibleName(self.tr("Cancel: {}").format(self._title.text()))
         self._cancel.setEnabled(not job.cancelling)
         self._bar.setVisible(job.state == "running")
         self._doing.setText(self._doing_text(job))
@@ -117,7 +127,7 @@ class ProgressCard(Card):
         if job.cancelling:
             return self.tr("Cancelling…")
         if job.state == "waiting":
-            return self.tr("Waiting for the import before")
+            return self.tr("Waiting for its turn")
         progress = job.progress
         if progress is None:
             return self.tr("Starting…")
@@ -125,14 +135,18 @@ class ProgressCard(Card):
             "convert": self.tr("Converting"),
             "quantize": self.tr("Quantising"),
             "copy": self.tr("Copying"),
-            "verify": self.tr("Checking"),
+            "repair": self.tr("Repairing"),
+            "reference": self.tr("Computing the reference"),
+            "compare": self.tr("Computing with this model"),
         }
         parts = [stages.get(progress.stage, progress.stage)]
         if progress.unit == "tensors" and progress.total:
             parts.append(self.tr("{} of {} tensors").format(progress.done, progress.total))
-        elif progress.total:
+        elif progress.unit == "bytes" and progress.total:
             parts.append(self.tr("{:.1f} of {:.1f} GB").format(progress.done / 1e9, progress.total / 1e9))
-        if job.job.quantization:
+        elif progress.total:
+            parts.append(self.tr("{} of {}").format(progress.done, progress.total))
+        if isinstance(job.job, ImportJob | QuantizeJob) and job.job.quantization:
             parts.append(job.job.quantization.upper())
         return " · ".join(parts)
 

@@ -1,22 +1,23 @@
 """Show the models of this computer, one row each.
 
 Signals: `chat_requested(ModelEntry)`, `rename_requested(ModelEntry)`, `show_in_folder_requested(ModelEntry)`,
-`delete_requested(ModelEntry)`.
+`delete_requested(ModelEntry)`, `repair_requested(ModelEntry)`, `verify_requested(ModelEntry)`,
+`figures_requested(ModelEntry)`.
 """
 
 from collections.abc import Callable
 
-from PySide6.QtCore import Qt, Signal
+from PySide6.QtCore import Qt, Signal, SignalInstance
 from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QMenu, QSizePolicy, QVBoxLayout, QWidget
 
 from app.library.model_list import ModelEntry
-from app.library.wording import context_text, memory_text, parameters_text, size_text, speed_text
+from app.library.wording import context_text, fault_text, memory_text, parameters_text, size_text, speed_text
 from app.widgets.buttons import Button
 from app.widgets.labels import ElidedLabel, Label, LabelKind
 from app.widgets.surfaces import Hairline
 
-NAME, SIZE, FITS, SPEED, ACTIONS = range(5)
-COLUMN_STRETCH = {NAME: 5, SIZE: 2, FITS: 2, SPEED: 2}
+NAME, SIZE, FITS, SPEED, FIDELITY, ACTIONS = range(6)
+COLUMN_STRETCH = {NAME: 5, SIZE: 2, FITS: 2, SPEED: 2, FIDELITY: 3}
 COLUMN_SPACING = 20
 CELL_MARGIN = 8
 
@@ -28,6 +29,9 @@ class ModelTable(QWidget):
     rename_requested = Signal(ModelEntry)
     show_in_folder_requested = Signal(ModelEntry)
     delete_requested = Signal(ModelEntry)
+    repair_requested = Signal(ModelEntry)
+    verify_requested = Signal(ModelEntry)
+    figures_requested = Signal(ModelEntry)
 
     def __init__(self, parent: QWidget | None = None) -> None:
         """Make an empty table."""
@@ -49,7 +53,13 @@ class ModelTable(QWidget):
         grid.setVerticalSpacing(CELL_MARGIN + 1)
         for column, stretch in COLUMN_STRETCH.items():
             grid.setColumnStretch(column, stretch)
-        titles = {NAME: self.tr("Model"), SIZE: self.tr("Size"), FITS: self.tr("Fits"), SPEED: self.tr("Speed here")}
+        titles = {
+            NAME: self.tr("Model"),
+            SIZE: self.tr("Size"),
+            FITS: self.tr("Fits"),
+            SPEED: self.tr("Speed here"),
+            FIDELITY: self.tr("Fidelity"),
+        }
         for column, title in titles.items():
             label = Label(title, "small")
             label.setContentsMargins(CELL_MARGIN if column == NAME else 0, 0, 0, 0)
@@ -73,6 +83,7 @@ class ModelTable(QWidget):
             speed = Label("–" if entry.tokens_per_second is None else speed_text(entry.tokens_per_second))
             speed.setToolTip(self.tr("Measured in the last chat with this model on this computer."))
             grid.addWidget(speed, row, SPEED)
+            grid.addWidget(self._fidelity_cell(entry), row, FIDELITY)
         grid.addWidget(self._actions_cell(entry), row, ACTIONS)
 
     def _name_cell(self, entry: ModelEntry) -> QWidget:
@@ -111,6 +122,41 @@ class ModelTable(QWidget):
             return self.tr("tight, {}").format(need), "warning"
         return self.tr("needs {}").format(need), "bad"
 
+    def _fidelity_cell(self, entry: ModelEntry) -> QWidget:
+        """Show what is wrong with a file before what was measured on it."""
+        cell = QWidget()
+        layout = QHBoxLayout(cell)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(4)
+        card = entry.card
+        if card.faults:
+            words = ElidedLabel(fault_text(card.faults[0].code), "warning")
+            words.setSizePolicy(QSizePolicy.Policy.Maximum, QSizePolicy.Policy.Fixed)
+            words.setToolTip("\n".join(fault.message for fault in card.faults))
+            layout.addWidget(words)
+            if any(fault.repairable for fault in card.faults):
+                layout.addWidget(Label("·", "muted"))
+                self._add_text_button(layout, self.tr("Repair"), entry, self.repair_requested)
+        elif card.verification is not None:
+            text = self.tr("verified") if card.verification.verified else self.tr("differs")
+            badge = Button(text, "good-badge" if card.verification.verified else "bad-badge")
+            badge.setAccessibleName(self.tr("{}: {}, show the figures").format(entry.title, text))
+            badge.clicked.connect(lambda: self.figures_requested.emit(entry))
+            layout.addWidget(badge)
+        elif card.faithful_context:
+            label = ElidedLabel(self.tr("approximate beyond {:,} tokens").format(card.faithful_context), "small")
+            layout.addWidget(label)
+        else:
+            layout.addWidget(Label("–", "muted"))
+        layout.addStretch()
+        return cell
+
+    def _add_text_button(self, layout: QHBoxLayout, text: str, entry: ModelEntry, asked: SignalInstance) -> None:
+        button = Button(text, "text")
+        button.setAccessibleName(f"{text}: {entry.title}")
+        button.clicked.connect(lambda: asked.emit(entry))
+        layout.addWidget(button)
+
     def _actions_cell(self, entry: ModelEntry) -> QWidget:
         cell = QWidget()
         layout = QHBoxLayout(cell)
@@ -140,6 +186,8 @@ class ModelTable(QWidget):
             add(self.tr("Chat anyway"), lambda: self.chat_requested.emit(entry))
         if not entry.card.built_in:
             add(self.tr("Rename…"), lambda: self.rename_requested.emit(entry))
+        if entry.card.problem is None and not entry.card.built_in:
+            add(self.tr("Compare with its checkpoint…"), lambda: self.verify_requested.emit(entry))
         add(self.tr("Show in folder"), lambda: self.show_in_folder_requested.emit(entry))
         if not entry.card.built_in:
             text = self.tr("Remove from the list…") if entry.card.reference else self.tr("Delete…")

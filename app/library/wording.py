@@ -44,5 +44,22 @@ def parameters_text(parameters: int) -> str:
     return _translate("{} million parameters").format(round(parameters / 1e6))
 
 
+def fault_text(code: str) -> str:
+    """Name a fault of a file in a few words; the whole sentence comes with it."""
+    words = {
+        "sliding_window": _translate("sliding window missing"),
+        "long_rope_factors": _translate("long context broken"),
+        "long_rope_scale": _translate("attention scale missing"),
+        "moe_layer_norm": _translate("wrong norm"),
+        "moe_router": _translate("wrong expert weights"),
+        "moe_rope_scale": _translate("wrong attention scale"),
+        "name_marker": _translate("reads chats wrongly"),
+        "tokenizer": _translate("tokenizer missing"),
+        "chat_template": _translate("chat template wrong"),
+        "end_of_turn": _translate("does not stop"),
+    }
+    return words.get(code, _translate("has a fault"))
+
+
 def _translate(text: str) -> str:
     return QCoreApplication.translate("Library", text)

@@ -1,6 +1,6 @@
 """Offer actions.
 
-Button("Import…", "primary")        # kinds: primary secondary danger text small-text value
+Button("Import…", "primary")        # kinds: primary secondary danger text small-text value good-badge bad-badge
 MenuButton("Balanced", "value")     # shows "Balanced ▾"; fill button.menu() with actions
 button.set_label("Precise")
 """
@@ -10,7 +10,7 @@ from typing import Literal
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QMenu, QPushButton, QWidget
 
-ButtonKind = Literal["primary", "secondary", "danger", "text", "small-text", "value"]
+ButtonKind = Literal["primary", "secondary", "danger", "text", "small-text", "value", "good-badge", "bad-badge"]
 
 
 class Button(QPushButton):

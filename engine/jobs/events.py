@@ -45,6 +45,15 @@ class QuantizeJob:
 
 
 @dataclass(frozen=True)
+class RepairJob:
+    """Ask for a GGUF file without the known faults of `source`; `out` appears only when complete."""
+
+    source: str
+    out: str
+    kind: str = field(default="repair", init=False)
+
+
+@dataclass(frozen=True)
 class VerifyJob:
     """Ask for a comparison of a GGUF file with the checkpoint that it was made from.
 
@@ -60,8 +69,13 @@ class VerifyJob:
     kind: str = field(default="verify", init=False)
 
 
-Job = ImportJob | QuantizeJob | VerifyJob
-JOB_KINDS: dict[str, type[Job]] = {"import": ImportJob, "quantize": QuantizeJob, "verify": VerifyJob}
+Job = ImportJob | QuantizeJob | RepairJob | VerifyJob
+JOB_KINDS: dict[str, type[Job]] = {
+    "import": ImportJob,
+    "quantize": QuantizeJob,
+    "repair": RepairJob,
+    "verify": VerifyJob,
+}
 
 
 @dataclass(frozen=True)
@@ -69,8 +83,8 @@ class JobProgress:
     """Report how far a job is.
 
     Attributes:
-        stage: `convert`, `copy`, `quantize`, `reference` or `compare`.
-        done, total: in `unit`s (`tensors`, `bytes`, `positions`); `total` 0 means unknown.
+        stage: `convert`, `copy`, `quantize`, `repair`, `reference` or `compare`.
+        done, total: in `unit`s (`tensors`, `bytes`, `sequences`, `positions`); `total` 0 means unknown.
         bytes_per_second: of the result; 0 when unknown.
         seconds_left: estimate; None when unknown.
     """

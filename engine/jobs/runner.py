@@ -17,6 +17,7 @@ from engine.jobs.events import (
     JobFailed,
     JobProgress,
     QuantizeJob,
+    RepairJob,
     VerifyJob,
     decode_job,
     encode_event,
@@ -24,6 +25,7 @@ from engine.jobs.events import (
 from engine.jobs.handle import EVENTS_FILE, JOB_FILE, STOP_FILE, sign
 from engine.jobs.import_model import import_model
 from engine.jobs.quantize_model import quantize_model
+from engine.jobs.repair_model import repair_model
 from engine.jobs.verify_model import verify_model
 
 PROGRESS_INTERVAL_SECONDS = 0.1
@@ -40,6 +42,8 @@ def run_job(job: Job, report: Report, stopped: Stopped) -> JobDone | JobFailed:
                 return JobDone(import_model(job, report, stopped))
             case QuantizeJob():
                 return JobDone(quantize_model(job, report, stopped))
+            case RepairJob():
+                return JobDone(repair_model(job, report, stopped))
             case VerifyJob():
                 return JobDone(verify_model(job, report, stopped))
     except ConversionCancelled:

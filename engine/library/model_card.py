@@ -1,7 +1,14 @@
 """Describe one model on disk in the terms that a user compares models by."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # the window shows cards before it has numpy
+    from converter.faults import Fault
+    from engine.library.verification_record import VerificationRecord
 
 
 @dataclass(frozen=True)
@@ -19,6 +26,9 @@ class ModelCard:
         memory_bytes: estimated need with a conversation of 4,096 tokens (weights, KV cache, buffers).
         built_in: comes with the program and cannot be deleted.
         reference: the small file in the library that points at a GGUF used where it lies, else None.
+        faults: what keeps the file from computing what its reference does, as far as the header tells.
+        faithful_context: up to how many tokens it computes that; 0 where there is no such limit.
+        verification: what a comparison with the reference found; None when there was none.
         problem: one sentence when the file cannot be used, else None; other numbers are then 0.
     """
 
@@ -32,4 +42,7 @@ class ModelCard:
     memory_bytes: int = 0
     built_in: bool = False
     reference: Path | None = None
+    faults: tuple[Fault, ...] = ()
+    faithful_context: int = 0
+    verification: VerificationRecord | None = None
     problem: str | None = None

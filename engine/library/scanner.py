@@ -4,15 +4,19 @@ import json
 import math
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
 from converter.errors import ConversionError
+from converter.faults import find_faults
 from converter.ggml_types import FILE_TYPES_BY_ID
 from converter.gguf_file import GGUFHeader, read_header
+from converter.metadata import FAITHFUL_CONTEXT_KEY
 from engine.library.folders import builtin_models_dir
 from engine.library.memory_estimate import estimate_memory
 from engine.library.model_card import ModelCard
+from engine.library.verification_record import read_record
 
 REFERENCE_SUFFIX = ".reference.json"
 COMPANION_SUFFIX = ".mmproj.gguf"
@@ -50,7 +54,7 @@ def read_card(path: Path, reference: Path | None = None) -> ModelCard:
     except OSError:
         problem = f"The file has been moved or deleted: {path}."
         return ModelCard(path.stem, path, reference=reference, problem=problem)
-    return _read_card(path, reference, size, stamp)
+    return replace(_read_card(path, reference, size, stamp), verification=read_record(path))
 
 
 def _cards_in(folder: Path) -> Iterator[ModelCard]:
@@ -98,6 +102,8 @@ def _read_card(path: Path, reference: Path | None, size: int, stamp: int) -> Mod
         memory_bytes=estimate_memory(header) + size - header.size,
         built_in=built_in,
         reference=reference,
+        faults=find_faults(header),
+        faithful_context=int(header.number(FAITHFUL_CONTEXT_KEY)),
     )
 
 

@@ -109,7 +109,7 @@ def test_a_cancelled_import_leaves_no_model(qtbot: QtBot, library: Library, chec
     answer_dialog(qtbot, "Q8_0", "Never")
     library.controller.import_paths([checkpoint])
     qtbot.waitUntil(lambda: library.queue.jobs != [], timeout=WAIT_MS)
-    click(qtbot, library.page.jobs, "Cancel the import of Never")
+    click(qtbot, library.page.jobs, "Cancel: Importing Never")
     qtbot.waitUntil(lambda: library.queue.jobs == [], timeout=WAIT_MS)
     assert not library.page.jobs.isVisible()
     assert list(library.paths.models.glob("*")) == []
