@@ -81,7 +81,7 @@ def _can_be_windowed(header: GGUFHeader) -> bool:
     n_heads = int(header.number("phi3.attention.head_count", 1))
     n_kv_heads = int(header.number("phi3.attention.head_count_kv", n_heads))
     head, rest = divmod(int(header.number("phi3.embedding_length")), max(n_heads, 1))
-    n_layers = int(header.number("phi3.block_count"))
+    n_layers = min(int(header.number("phi3.block_count")), len(header.tensors) + 1)
     fused = [header.tensors.get(f"blk.{layer}.attn_qkv.weight") for layer in range(n_layers)]
     gate_up = [header.tensors.get(f"blk.{layer}.ffn_up.weight") for layer in range(n_layers)]
     return (
@@ -96,7 +96,7 @@ def _rope_faults(header: GGUFHeader) -> Iterator[Fault]:
     architecture = header.architecture
     context = header.number(f"{architecture}.context_length")
     original = header.number(f"{architecture}.rope.scaling.original_context_length", context)
-    if original >= context:
+    if not 1 < original < context:
         return
     if "rope_factors_long.weight" not in header.tensors:
         yield Fault(

@@ -155,9 +155,10 @@ class GGUFHeader:
         return value if isinstance(value, str) else default
 
     def number(self, key: str, default: int | float = 0) -> int | float:
-        """Return the number of `key`, or `default` where it is missing or no number."""
+        """Return the number of `key`, or `default` where it is missing or no finite number."""
         value = self.get(key)
-        return value if isinstance(value, (int, float)) else default
+        is_number = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+        return cast(int | float, value) if is_number else default
 
     @property
     def architecture(self) -> str:

@@ -46,6 +46,17 @@ class Vocabulary:
 
 def load_vocabulary(checkpoint: Checkpoint, size: int) -> Vocabulary | None:
     """Read the vocabulary of a model with `size` embeddings; None where the checkpoint has no tokenizer."""
+    try:
+        return _load(checkpoint, size)
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+        raise ConversionError(
+            "model_invalid",
+            f"The tokenizer of {checkpoint.folder.name} is damaged: {type(error).__name__}, {error}.",
+            "Download its tokenizer files again.",
+        ) from error
+
+
+def _load(checkpoint: Checkpoint, size: int) -> Vocabulary | None:
     settings = checkpoint.json("tokenizer_config.json")
     pieces = read_pieces(checkpoint)
     tiktoken_file = find_tiktoken_file(checkpoint.folder)

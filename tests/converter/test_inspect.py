@@ -1,11 +1,16 @@
 """Test what inspect tells about files and directories; faults are tested with their cures in test_repair.py."""
 
 import shutil
+from dataclasses import replace
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from converter.errors import ConversionError
-from converter.inspect import inspect
+from converter.gguf_file import read_header
+from converter.gguf_writer import float32, string, uint32
+from converter.inspect import inspect, inspect_header
 from tests.helpers.checkpoints import make_phi3
 from tests.helpers.fixtures import unpack_checkpoint
 
@@ -39,3 +44,24 @@ def test_what_cannot_be_converted_is_an_error(tmp_path, mini):
     config.write_text(config.read_text().replace('"phi3"', '"llama"'))
     with pytest.raises(ConversionError, match="'llama' cannot be converted"):
         inspect(folder)
+
+
+KEYS = [
+    "block_count", "embedding_length", "context_length", "attention.head_count", "attention.head_count_kv",
+    "attention.sliding_window", "rope.dimension_count", "rope.scaling.original_context_length",
+]  # fmt: skip
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    values=st.dictionaries(
+        st.sampled_from(KEYS),
+        st.integers(0, 2**32 - 1).map(uint32) | st.floats(width=32).map(float32) | st.text(max_size=3).map(string),
+    ),
+    architecture=st.sampled_from(["phi3", "phimoe"]),
+)
+def test_senseless_metadata_does_no_harm(mini_gguf, values, architecture):
+    header = read_header(mini_gguf)
+    metadata = header.metadata | {f"{architecture}.{key}": value for key, value in values.items()}
+    metadata["general.architecture"] = string(architecture)
+    assert inspect_header(replace(header, metadata=metadata)).architecture == architecture

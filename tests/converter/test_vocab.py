@@ -139,6 +139,26 @@ def test_a_damaged_sentencepiece_model_is_named(tmp_path, capfd):
         load_vocabulary(Checkpoint(folder), VOCABULARY)
 
 
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("tokenizer.json", {"model": {"type": "BPE", "byte_fallback": True, "vocab": {"a": "x"}, "merges": []}}),
+        ("tokenizer.json", {"model": {"type": "BPE", "vocab": {}, "merges": [5]}}),
+        ("tokenizer.json", {"model": [], "added_tokens": 3}),
+        ("tokenizer_config.json", {"added_tokens_decoder": {"x": {}}}),
+        ("tokenizer_config.json", {"added_tokens_decoder": {"5": 1}}),
+        ("added_tokens.json", {"<x>": "y"}),
+        ("generation_config.json", {"eos_token_id": ["x"]}),
+    ],
+)
+def test_damaged_tokenizer_files_are_a_plain_error(tmp_path, name, content):
+    folder = make_checkpoint(tmp_path / "model", "tokenizer.model")
+    (folder / name).write_text(json.dumps(content))
+    with pytest.raises(ConversionError, match="tokenizer") as caught:
+        load_vocabulary(Checkpoint(folder), VOCABULARY)
+    assert caught.value.code in ("model_invalid", "model_unsupported")
+
+
 def test_an_encoding_that_scores_cannot_express_is_refused(tmp_path):
     folder = make_checkpoint(tmp_path / "model", "tokenizer.json")
     tokenizer = json.loads((folder / "tokenizer.json").read_text("utf-8"))
