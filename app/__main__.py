@@ -61,7 +61,7 @@ def _run(options: argparse.Namespace, profile: Path | None) -> int:
         if alone:
             show_start_failure(error)
         return 3
-    signals = _Signals(qt)
+    signals = QuitSignals(qt)
     if options.size:
         application.window.resize(*options.size)
     application.start()
@@ -78,10 +78,11 @@ def _run(options: argparse.Namespace, profile: Path | None) -> int:
     return status
 
 
-class _Signals:
+class QuitSignals:
     """Quit in order when the system asks for it; Python hears a signal only when Qt's loop wakes up."""
 
     def __init__(self, qt: "QApplication") -> None:
+        """Listen from now on."""
         from PySide6.QtCore import QSocketNotifier
 
         self._ours, self._theirs = socket.socketpair()

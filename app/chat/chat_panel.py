@@ -5,7 +5,7 @@ from functools import partial
 from typing import Any
 
 from PySide6.QtCore import Qt, QTimer, Signal
-from PySide6.QtWidgets import QHBoxLayout, QPlainTextEdit, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
 from app.engine_bridge import EngineState
 from app.settings import PRESETS
@@ -13,6 +13,7 @@ from app.widgets.bars import LabelledSlider, ThinProgress, ValueRow
 from app.widgets.buttons import MenuButton
 from app.widgets.labels import Label, WrappedLabel
 from app.widgets.surfaces import Hairline
+from app.widgets.text_field import TextField
 from engine.protocol import LoadedModel
 
 WIDTH = 280
@@ -39,7 +40,7 @@ class ChatPanel(QWidget):
         self._top_p = LabelledSlider(self.tr("Top-p"), 0.0, 1.0, 0.01)
         self._top_p.value_changed.connect(lambda value: self._change(top_p=value))
         self._reply = MenuButton("", "value")
-        self._prompt = QPlainTextEdit()
+        self._prompt = TextField()
         self._pause = QTimer(self, singleShot=True, interval=TYPING_PAUSE_MS)
         self._pause.timeout.connect(self._tell_prompt)
         self._runs_on = ValueRow(self.tr("Runs on"))
@@ -109,7 +110,6 @@ class ChatPanel(QWidget):
         self._preset.setToolTip(self.tr("How freely the model chooses its words"))
         self._prompt.setPlaceholderText(self.tr("What the model should know or be in this chat"))
         self._prompt.setAccessibleName(self.tr("System prompt"))
-        self._prompt.setTabChangesFocus(True)
         self._prompt.setFixedHeight(self._prompt.fontMetrics().lineSpacing() * PROMPT_LINES + 14)
         self._prompt.textChanged.connect(self._pause.start)
 

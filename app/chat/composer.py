@@ -2,12 +2,13 @@
 
 from PySide6.QtCore import Qt, QTimer, Signal
 from PySide6.QtGui import QKeyEvent, QResizeEvent
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QPlainTextEdit, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QVBoxLayout, QWidget
 
 from app.theme import Theme
 from app.widgets.buttons import Button
 from app.widgets.labels import Label
 from app.widgets.style import restyle
+from app.widgets.text_field import TextField
 
 LONGEST_LINES = 10
 HINT_WIDTH = 560
@@ -113,7 +114,7 @@ class Composer(QFrame):
         self._text.setFixedHeight(lines * self._text.fontMetrics().lineSpacing() + 6)
 
 
-class _MessageEdit(QPlainTextEdit):
+class _MessageEdit(TextField):
     """Hold the text; Enter, Esc and Up have their meanings of a chat."""
 
     entered = Signal()
@@ -121,9 +122,8 @@ class _MessageEdit(QPlainTextEdit):
     went_up = Signal()
 
     def __init__(self, parent: QWidget) -> None:
-        super().__init__(parent)
+        super().__init__("", parent)
         self.setProperty("kind", "plain")
-        self.setTabChangesFocus(True)
         self.document().setDocumentMargin(2)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
 

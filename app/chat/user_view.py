@@ -4,7 +4,7 @@ import math
 
 from PySide6.QtCore import QEvent, QObject, Qt, Signal
 from PySide6.QtGui import QKeyEvent, QTextCursor
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QPlainTextEdit, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QVBoxLayout, QWidget
 
 from app.chat.answer_parts import VersionSwitch
 from app.chat.answer_view import GUTTER
@@ -13,6 +13,7 @@ from app.chat.prose import ProseView
 from app.storage.messages import Message
 from app.theme import Theme
 from app.widgets.buttons import Button
+from app.widgets.text_field import TextField
 
 BUBBLE_SHARE = 0.8
 PADDING_ACROSS = 14
@@ -110,10 +111,9 @@ class _Editor(QFrame):
     def __init__(self, text: str, parent: QWidget) -> None:
         super().__init__(parent)
         self.setProperty("kind", "card")
-        self._text = QPlainTextEdit(text)
+        self._text = TextField(text)
         self._text.setProperty("kind", "plain")
         self._text.setAccessibleName(self.tr("Edit your message"))
-        self._text.setTabChangesFocus(True)
         self._text.installEventFilter(self)
         cancel = Button(self.tr("Cancel"))
         cancel.clicked.connect(self.cancelled)

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from PySide6.QtCore import QByteArray, Qt, Signal
-from PySide6.QtGui import QCloseEvent, QKeySequence, QShortcut
+from PySide6.QtGui import QCloseEvent, QKeyEvent, QKeySequence, QShortcut
 from PySide6.QtWidgets import QHBoxLayout, QMainWindow, QStackedWidget, QWidget
 
 from app.theme import Theme
@@ -78,6 +78,13 @@ class MainWindow(QMainWindow):
         if text:
             self.restoreGeometry(QByteArray.fromBase64(text.encode("ascii", "ignore")))
 
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        """Stop the answer on an Esc that nothing else had a use for."""
+        if event.key() == Qt.Key.Key_Escape:
+            self.stop_requested.emit()
+        else:
+            super().keyPressEvent(event)
+
     def closeEvent(self, event: QCloseEvent) -> None:
         """Say that the window closes, while everything is still there."""
         self.closing.emit()
@@ -90,7 +97,6 @@ class MainWindow(QMainWindow):
         self._bind("Ctrl+B", self.toggle_sidebar)
         self._bind("Ctrl+Shift+C", self.copy_last_requested.emit)
         self._bind("Ctrl+,", lambda: self.show_page("settings"))
-        self._bind("Esc", self.stop_requested.emit)
         self._bind("Ctrl+0", self._theme.reset_scale)
         for keys in ("Ctrl++", "Ctrl+="):
             self._bind(keys, self._theme.grow)

@@ -1,7 +1,5 @@
 """Open the real window on a fresh profile, with the real worker and the Starter."""
 
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -11,20 +9,8 @@ from pytestqt.qtbot import QtBot
 
 from app.application import Application
 from app.paths import profile_paths
-from engine.library.folders import starter_path
-from engine.protocol import Load
 
 Opener = Callable[..., Application]
-
-
-@pytest.fixture(scope="session")
-def starter() -> Path:
-    """Return the Starter, built first if it is not there yet."""
-    if not starter_path().is_file():
-        starter_path().parent.mkdir(parents=True, exist_ok=True)
-        command = [sys.executable, "-m", "converter", "starter", str(starter_path())]
-        subprocess.run(command, check=True, cwd=Path(__file__).parents[3])
-    return starter_path()
 
 
 @pytest.fixture
@@ -56,8 +42,3 @@ def open_window(qtbot: QtBot, qapp: QApplication, tmp_path: Path, starter: Path)
 def application(open_window: Opener) -> Application:
     """Return the open window with the Starter loaded."""
     return open_window()
-
-
-def tiny_context(application: Application, tokens: int) -> None:
-    """Load the Starter with little room."""
-    application.bridge.load(Load(str(starter_path()), context=tokens))
