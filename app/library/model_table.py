@@ -17,8 +17,8 @@ from app.widgets.labels import ElidedLabel, Label, LabelKind
 from app.widgets.surfaces import Hairline
 
 NAME, SIZE, FITS, SPEED, FIDELITY, ACTIONS = range(6)
-COLUMN_STRETCH = {NAME: 5, SIZE: 2, FITS: 2, SPEED: 2, FIDELITY: 3}
-COLUMN_SPACING = 20
+COLUMN_STRETCH = {NAME: 9, SIZE: 3, FITS: 4, SPEED: 4, FIDELITY: 9}
+COLUMN_SPACING = 16
 CELL_MARGIN = 8
 
 
