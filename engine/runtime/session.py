@@ -34,10 +34,13 @@ from engine.runtime.model import LanguageModel
 from engine.runtime.model_file import ModelFile
 from engine.runtime.native_log import NativeLog
 from engine.runtime.offload import choose_offload
+from engine.runtime.read_ahead import read_ahead
 
 # Room that is left for an answer when turns must be dropped and the request sets no bound.
 _ANSWER_TOKENS = 512
 _ANSWER_SHARE = 4
+# The part of the progress of a load that reading the file from a disk takes.
+_READING_SHARE = 0.4
 
 
 class Session:
@@ -127,13 +130,14 @@ class Session:
         )
         if offload.layers == 0:
             _check_memory(header.size_bytes)
+        read_ahead(header.path, cancellation, lambda fraction: on_progress(_READING_SHARE * fraction))
         model = self._model = LanguageModel(
             header,
             gpu_layers=offload.layers,
             adapters=request.adapters,
             log=self._log,
             cancellation=cancellation,
-            on_progress=on_progress,
+            on_progress=lambda fraction: on_progress(_READING_SHARE + (1 - _READING_SHARE) * fraction),
         )
         self._format = chat_format_of(model.metadata, model.vocabulary)
         threads, batch_threads = choose_threads(request.threads, request.batch_threads, physical_cores())

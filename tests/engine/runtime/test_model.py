@@ -1,6 +1,7 @@
 """Test loading: what a good file says, and what is said of a bad one."""
 
 import shutil
+import sys
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from engine.errors import EngineError
 from engine.protocol import Adapter, Count, Load, Logits, Message
 from engine.runtime import session as session_module
 from engine.runtime.cancellation import Cancellation
+from engine.runtime.read_ahead import read_ahead
 from engine.runtime.session import Session
 
 
@@ -31,6 +33,17 @@ def test_a_model_says_what_it_is(native_log, tiny):
     assert model.size_bytes == 4 * model.parameters
     assert fractions[-1] == 1.0
     assert fractions == sorted(fractions)
+
+
+def test_a_file_is_read_ahead_in_steps_that_can_be_stopped(tiny):
+    fractions = []
+    read_ahead(tiny[1], Cancellation(), fractions.append)
+    assert fractions == sorted(fractions)
+    cancellation = Cancellation()
+    cancellation.request()
+    if sys.platform == "linux":
+        with pytest.raises(EngineError):
+            read_ahead(tiny[1], cancellation, fractions.append)
 
 
 def test_the_context_is_at_most_what_the_model_was_trained_for(load_session, tiny):
@@ -118,10 +131,16 @@ def test_adapters_that_do_not_fit(native_log, tiny, tmp_path):
     assert failure_of(native_log, tiny[1], adapters=(Adapter(str(tmp_path / "other.gguf")),)).code == "model_invalid"
 
 
-def test_a_cancelled_load_leaves_no_model(native_log, tiny):
+@pytest.mark.parametrize("moment", [0.0, 0.41, 0.99])
+def test_a_cancelled_load_leaves_no_model(native_log, tiny, moment):
     session, cancellation = Session(native_log), Cancellation()
+
+    def cancel(fraction):
+        if fraction >= moment:
+            cancellation.request()
+
     with pytest.raises(EngineError) as failure:
-        session.load(Load(str(tiny[1])), cancellation, lambda fraction: cancellation.request())
+        session.load(Load(str(tiny[1])), cancellation, cancel)
     assert failure.value.code == "cancelled"
     with pytest.raises(EngineError) as failure:
         session.count(Count((Message("user", "Hi"),)))
