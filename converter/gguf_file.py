@@ -320,7 +320,7 @@ class _HeaderParser:
         try:
             for _ in range(count):
                 position += 8 + unpack_length(data, position)[0]
-        except struct.error:
+        except (struct.error, OverflowError):
             position = len(data) + 1
         if position > len(data):
             if len(data) == self.size:

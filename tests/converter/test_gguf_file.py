@@ -105,6 +105,7 @@ def _with_value(type_and_value):
         (struct.pack("<IIQ", 9, 8, 1 << 61), "strings in 'k', more than"),
         (struct.pack("<IIQ", 9, 4, 1 << 61), "numbers in 'k', more than"),
         (struct.pack("<IIQQ", 9, 8, 1, 1 << 63), "cut off"),
+        (struct.pack("<IIQQ", 9, 8, 2, 1 << 63), "cut off"),
     ],
 )
 def test_hostile_metadata_is_refused(tmp_path, value, reason):

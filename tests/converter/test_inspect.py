@@ -52,7 +52,7 @@ KEYS = [
 ]  # fmt: skip
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(
     values=st.dictionaries(
         st.sampled_from(KEYS),
