@@ -3,6 +3,7 @@
 import argparse
 import importlib
 import io
+import os
 import pkgutil
 import sys
 from typing import NoReturn
@@ -47,6 +48,10 @@ def main(arguments: list[str] | None = None) -> int:
         return error.exit_status
     except KeyboardInterrupt:
         return INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read the output has gone; Python must not complain when it flushes at the end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
 
 
 if __name__ == "__main__":

@@ -150,7 +150,7 @@ class EngineClient:
         with self._lock:
             callback = self._open.pop(event.id, None) if ends else self._open.get(event.id)
         if callback:
-            callback(event)
+            _call_back(callback, event)
 
     def _finish(self) -> None:
         """Wait for the process after the end of its stream, tell the owner, and fail what is open."""
@@ -171,7 +171,7 @@ class EngineClient:
         if self._on_exit:
             self._on_exit(None if closing else end)
         for request_id, callback in left.items():
-            callback(Failed.from_error(request_id, end))
+            _call_back(callback, Failed.from_error(request_id, end))
 
     def _read_log(self) -> None:
         for line in read_lines(_pipe(self._process.stderr)):
@@ -199,13 +199,20 @@ class Submitter(Protocol):
 
 
 def wait_for(engine: Submitter, request: Request, on_event: EventCallback | None = None) -> Result:
-    """Send a request, wait for its end, return its result; raises EngineError; an interrupt cancels the request."""
+    """Send a request, wait for its end, return its result; raises EngineError.
+
+    The request is cancelled when the interrupt key is pressed or `on_event` raises; that exception goes on.
+    """
     ended = threading.Event()
     last: list[Done | Failed] = []
+    faults: list[Exception] = []
 
     def follow(event: Event) -> None:
-        if on_event:
-            on_event(event)
+        if on_event and not faults:
+            try:
+                on_event(event)
+            except Exception as error:
+                faults.append(error)
         if isinstance(event, Done | Failed):
             last.append(event)
             ended.set()
@@ -214,15 +221,26 @@ def wait_for(engine: Submitter, request: Request, on_event: EventCallback | None
     try:
         # Waiting in steps keeps the interrupt key alive on Windows.
         while not ended.wait(0.2):
-            pass
-    except KeyboardInterrupt:
+            if faults:
+                raise faults[0]
+    except BaseException:
         engine.cancel(request_id)
         ended.wait()
         raise
+    if faults:
+        raise faults[0]
     event = last[0]
     if isinstance(event, Failed):
         raise event.to_error()
     return event.result
+
+
+def _call_back(callback: EventCallback, event: Event) -> None:
+    """Report a fault of a callback as an uncaught error, and go on reading events."""
+    try:
+        callback(event)
+    except Exception:
+        sys.excepthook(*sys.exc_info())
 
 
 def _start(command: Sequence[str]) -> subprocess.Popen[bytes]:

@@ -8,7 +8,7 @@ import sys
 
 from engine.client import EngineClient
 from engine.commands.model_choice import add_model_arguments, load_request
-from engine.protocol import Chat, ChatResult, Event, LoadResult, Message, Notice, Sampling, Token
+from engine.protocol import Chat, ChatResult, Done, Event, Failed, LoadResult, Message, Notice, Sampling, Token
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -38,11 +38,7 @@ def run(arguments: argparse.Namespace) -> int:
     load, chat = load_request(arguments), _chat_request(arguments)
     with contextlib.closing(EngineClient()) as client:
         loaded = client.call(load)
-        try:
-            answer = client.call(chat, None if arguments.json else _show)
-        finally:
-            if not arguments.json:
-                print()
+        answer = client.call(chat, None if arguments.json else _show)
     assert isinstance(loaded, LoadResult)
     assert isinstance(answer, ChatResult)
     if arguments.json:
@@ -69,5 +65,7 @@ def _chat_request(arguments: argparse.Namespace) -> Chat:
 def _show(event: Event) -> None:
     if isinstance(event, Token):
         print(event.text, end="", flush=True)
+    elif isinstance(event, Done | Failed):
+        print()
     elif isinstance(event, Notice):
         print(f"engine: {event.message}", file=sys.stderr)

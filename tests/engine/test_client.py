@@ -128,6 +128,22 @@ def test_close_ends_a_worker_that_hears_nothing_and_is_not_a_death():
     client.close(0.3)
 
 
+def test_a_fault_of_a_callback_is_reported_and_the_events_go_on(start, monkeypatch):
+    faults = queue.SimpleQueue()
+    monkeypatch.setattr("sys.excepthook", lambda kind, error, trace: faults.put(error))
+
+    def fail(event):
+        raise ValueError("no")
+
+    client = start("answers")
+    client.submit(Ping(), fail)
+    assert client.call(Ping()) is None
+    assert str(faults.get(timeout=30)) == "no"
+    client.call(Load("model.gguf"))
+    with pytest.raises(ValueError, match="no"):
+        client.call(ask("hi"), fail)
+
+
 def test_another_protocol_is_refused(start):
     ends = queue.SimpleQueue()
     start("speaks another protocol", on_exit=ends.put)

@@ -114,3 +114,14 @@ def test_the_interrupt_key_ends_an_answer_with_130(starter):
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130
     assert errors == b""
+
+
+def test_a_reader_that_goes_away_ends_the_command(starter):
+    command = python_command("engine", "chat", "--model", str(starter), "--prompt", "Tell a very long story.")
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=child_environment())
+    assert process.stdout.read(1)
+    process.stdout.close()
+    errors = process.stderr.read()
+    process.stderr.close()
+    assert process.wait(60) == 1
+    assert errors == b""
