@@ -1,5 +1,6 @@
 """Write a GGUF file piece by piece under a temporary name, and give it its own name when it is complete."""
 
+import errno
 import os
 import shutil
 from collections import deque
@@ -78,7 +79,7 @@ def _disk_errors(out: Path) -> Iterator[None]:
     except FileNotFoundError:
         raise ConversionError("bad_request", f"The folder {out.parent} does not exist.") from None
     except OSError as error:
-        code = "disk_full" if error.errno in (28, 122) else "bad_request"  # ENOSPC, EDQUOT
+        code = "disk_full" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "bad_request"
         raise ConversionError(
             code, f"{out.name} cannot be written: {error.strerror}.", "Free some space or choose another folder."
         ) from error
