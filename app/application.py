@@ -121,13 +121,13 @@ class Application(QObject):
     def _connect(self) -> None:
         window, chat = self.window, self.chat
         window.new_chat_requested.connect(chat.new_chat)
-        window.new_chat_requested.connect(lambda: window.show_page(CHAT))
+        window.new_chat_requested.connect(self._go_to_composer)
         window.search_requested.connect(self._chats.focus_search)
         window.composer_requested.connect(self._go_to_composer)
         window.stop_requested.connect(chat.stop)
         window.copy_last_requested.connect(self._copy_last_answer)
         window.closing.connect(QApplication.quit)
-        chat.chat_shown.connect(lambda: window.show_page(CHAT))
+        chat.chat_shown.connect(self._go_to_composer)
         chat.models_requested.connect(lambda: window.show_page(MODELS))
         chat.settings_requested.connect(lambda: window.show_page(SETTINGS))
         chat.models.speed_measured.connect(lambda path, speed: self._models.note_speed(Path(path), speed))

@@ -14,7 +14,8 @@ from app.widgets.buttons import Button
 from app.widgets.labels import Label
 
 SHOWN_MS = 8000
-BOTTOM_MARGIN = 24
+# High enough to leave the composer free.
+BOTTOM_MARGIN = 124
 
 
 class Notices(QObject):

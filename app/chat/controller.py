@@ -76,6 +76,11 @@ class ChatController(QObject):
             self._show(conversation)
         self.chat_shown.emit()
 
+    def open_at(self, conversation_id: int, message_id: int) -> None:
+        """Show a chat from one of its messages on."""
+        self.open(conversation_id)
+        self._page.transcript.show_message(message_id)
+
     def send(self, text: str) -> None:
         """Add a message to the chat that is shown and let it be answered."""
         if self._busy():
@@ -171,6 +176,7 @@ class ChatController(QObject):
         generation.ended.connect(lambda _: self._ended(conversation.id, generation))
         self._generations[conversation.id] = generation
         self._show_busy()
+        self._chats.set_current(conversation.id)
         self._chats.refresh()
 
     def _ended(self, conversation_id: int, generation: Generation) -> None:
@@ -315,6 +321,7 @@ class ChatController(QObject):
         ):
             ask.connect(partial(self._with_current, action))
         self._chats.opened.connect(self.open)
+        self._chats.message_opened.connect(self.open_at)
         self._chats.rename_requested.connect(actions.rename)
         self._chats.export_requested.connect(actions.export)
         self._chats.delete_requested.connect(actions.delete)

@@ -14,7 +14,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from app.chat.item_models import ConversationListModel, Heading
+from app.chat.item_models import ConversationListModel, Heading, Row
 from app.storage.search import SearchHit
 from app.theme import Theme
 from app.widgets.labels import Label
@@ -30,6 +30,7 @@ class ConversationList(QWidget):
     """Choose, search, rename, export and delete chats."""
 
     opened = Signal(int)
+    message_opened = Signal(int, int)
     rename_requested = Signal(int)
     export_requested = Signal(int)
     delete_requested = Signal(int)
@@ -95,6 +96,10 @@ class ConversationList(QWidget):
         self.refresh()
 
     def _open(self, index: QModelIndex) -> None:
+        row = self._model.item(index)
+        if isinstance(row, SearchHit) and row.message_id is not None:
+            self.message_opened.emit(row.conversation_id, row.message_id)
+            return
         conversation_id = self._model.conversation_id(index)
         if conversation_id is not None:
             self.opened.emit(conversation_id)
@@ -182,9 +187,7 @@ class _RowPainter(QStyledItemDelegate):
     def sizeHint(self, _option: QStyleOptionViewItem, index: QModelIndex | QPersistentModelIndex) -> QSize:
         """Return the height of a row."""
         item = index.model().item(index)  # type: ignore[attr-defined]
-        height = (
-            HEADING_HEIGHT if isinstance(item, Heading) else HIT_HEIGHT if isinstance(item, SearchHit) else ROW_HEIGHT
-        )
+        height = HEADING_HEIGHT if isinstance(item, Heading) else HIT_HEIGHT if _snippet(item) else ROW_HEIGHT
         return QSize(100, self._theme.pixels(height))
 
     def paint(
@@ -199,14 +202,14 @@ class _RowPainter(QStyledItemDelegate):
         else:
             self._paint_ground(painter, option)
             room = option.rect.adjusted(2 * SIDE, 0, -2 * SIDE, 0)
-            if isinstance(item, SearchHit):
+            if snippet := _snippet(item):
                 middle = room.center().y()
                 self._line(
                     painter, QRect(room.left(), middle - 20, room.width(), 20), item.title or self.tr("Untitled")
                 )
                 painter.setPen(QColor(self._theme.colors.muted))
                 painter.setFont(self._theme.font(12))
-                self._line(painter, QRect(room.left(), middle + 1, room.width(), 18), item.snippet, pen=False)
+                self._line(painter, QRect(room.left(), middle + 1, room.width(), 18), snippet, pen=False)
             else:
                 self._line(painter, room, item.title or self.tr("Untitled"))
         painter.restore()
@@ -239,3 +242,8 @@ class _RowPainter(QStyledItemDelegate):
             painter.setFont(self._theme.font())
         words = painter.fontMetrics().elidedText(text, Qt.TextElideMode.ElideRight, room.width())
         painter.drawText(room, Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter, words)
+
+
+def _snippet(item: Row) -> str:
+    """Return the words around what a search found in a message, or nothing."""
+    return item.snippet if isinstance(item, SearchHit) and item.message_id is not None else ""

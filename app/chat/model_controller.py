@@ -38,12 +38,15 @@ class ModelController(QObject):
         page.trouble.models_requested.connect(self.models_requested)
         page.trouble.retry_requested.connect(self.load_again)
         services.bridge.state_changed.connect(self._engine_changed)
+        # All that is known before the library has been looked through.
+        picker.set_choices([ModelChoice(str(starter_path()), self.tr("Starter"), "", 0)])
         self._engine_changed()
 
     @property
     def model_name(self) -> str:
-        """Return the name of the model that is loaded or loading."""
-        return self._page.top_bar.picker.model_name() if self._services.bridge.state.kind != "none" else ""
+        """Return the name of the model that is loaded or loading, or nothing."""
+        there = self._services.bridge.state.kind in ("loading", "ready")
+        return self._page.top_bar.picker.model_name() if there else ""
 
     def set_choices(self, choices: Sequence[ModelChoice]) -> None:
         """Offer these models."""
@@ -91,10 +94,8 @@ class ModelController(QObject):
         state = self._services.bridge.state
         self._page.top_bar.picker.set_state(state)
         self._page.trouble.set_state(state)
-        # The starter's file name is all that is known of it before it is loaded.
-        is_starter = Path(state.path) == starter_path() if state.path else False
-        self._page.empty_state.set_model(self.model_name, is_starter)
-        self._page.composer.set_model_name(self.tr("Starter") if is_starter else self.model_name.split(" · ")[0])
+        self._page.empty_state.set_model(self.model_name, state.path == str(starter_path()))
+        self._page.composer.set_model_name(self.model_name.split(" · ")[0])
         self._show_memory()
         if state.kind == "ready" and self._shown_kind != "ready":
             self._services.records.note_use(Path(state.path))

@@ -38,7 +38,7 @@ class TopBar(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         """Make the bar."""
         super().__init__(parent)
-        self.setFixedHeight(HEIGHT)
+        self.setMinimumHeight(HEIGHT)
         self.picker = ModelPicker()
         self.meter = ContextMeter()
         self._menu = QMenu(self)
@@ -91,6 +91,7 @@ class ModelPicker(QWidget):
         self._sentence = Label("", "small")
         self._bar = ThinProgress(self.tr("Loading the model"))
         self._bar.setFixedWidth(90)
+        self.setSizePolicy(QSizePolicy.Policy.Maximum, QSizePolicy.Policy.Preferred)
         layout = QHBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(12)

@@ -88,6 +88,7 @@ class TranscriptView(QAbstractScrollArea):
 
     def set_messages(self, messages: Sequence[Message], *, keep_place: bool = False) -> None:
         """Show other messages, from their end unless the reader's place is kept; rows that stay keep their widgets."""
+        anchor = self._anchor_at(self.verticalScrollBar().value())
         kept = {row.message.id: row for row in self._rows}
         rows = []
         for message in messages:
@@ -100,8 +101,10 @@ class TranscriptView(QAbstractScrollArea):
         for row in kept.values():
             self._drop_view(row)
         self._rows = rows
-        self._set_following(not keep_place)
-        self._place()
+        if keep_place:
+            self._hold(anchor)
+        else:
+            self.jump_to_latest()
 
     def update_message(self, message: Message) -> None:
         """Show another state of a message that is there."""
@@ -156,13 +159,15 @@ class TranscriptView(QAbstractScrollArea):
             index -= 1
         if index < 0:
             return
-        self._set_following(False)
-        if self._top_of(index) < self.verticalScrollBar().value():
-            self._anchor = _Anchor(index, -ROW_GAP)
-        self._place()
-        view = self._rows[index].view or self._build(self._rows[index])
+        row = self._rows[index]
+        view = row.view or self._build(row)
         if isinstance(view, UserView):
             view.begin_edit()
+            row.measured_at = 0
+            self._measure([index])
+        top, value = self._tops()[index], self.verticalScrollBar().value()
+        seen = value <= top <= value + self.viewport().height() - row.height
+        self._hold(self._anchor_at(value) if seen else _Anchor(index, -ROW_GAP))
 
     def jump_to_latest(self) -> None:
         """Go to the end and follow what comes."""
@@ -173,9 +178,7 @@ class TranscriptView(QAbstractScrollArea):
         """Bring a message to the upper edge."""
         index = next((i for i, row in enumerate(self._rows) if row.message.id == message_id), None)
         if index is not None:
-            self._set_following(False)
-            self._anchor = _Anchor(index, -ROW_GAP)
-            self._place()
+            self._hold(_Anchor(index, -ROW_GAP))
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         """Break the lines anew."""
@@ -207,6 +210,12 @@ class TranscriptView(QAbstractScrollArea):
         if row is not None:
             self._changed(row)
 
+    def _hold(self, anchor: _Anchor) -> None:
+        """Show this place and follow the end no longer."""
+        self._set_following(False)
+        self._anchor = anchor
+        self._place()
+
     def _set_following(self, following: bool) -> None:
         if following != self._following:
             self._following = following
@@ -223,9 +232,6 @@ class TranscriptView(QAbstractScrollArea):
     def _tops(self) -> list[int]:
         """Return where each row begins, and after them where the next one would."""
         return list(accumulate((row.height + ROW_GAP for row in self._rows), initial=TOP_PADDING))
-
-    def _top_of(self, index: int) -> int:
-        return self._tops()[index]
 
     def _anchor_at(self, value: int) -> _Anchor:
         tops = self._tops()
@@ -253,7 +259,8 @@ class TranscriptView(QAbstractScrollArea):
         bar.setPageStep(height)
         bar.setRange(0, total - height)
         bar.setValue(value)
-        left = (self.viewport().width() - self._column_width()) // 2
+        # Of the whole width, so that the scroll bar moves nothing when it comes.
+        left = (self.width() - self._column_width()) // 2
         for index in near:
             view = self._rows[index].view
             if view is not None:

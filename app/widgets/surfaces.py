@@ -17,6 +17,8 @@ from app.widgets.labels import Label
 from app.widgets.style import restyle
 
 PAGE_MARGIN = 32
+# Titles stand at the same height on pages with and without buttons.
+HEADER_HEIGHT = 36
 
 
 class Hairline(QFrame):
@@ -91,6 +93,7 @@ class Page(QWidget):
         self.header.setSpacing(8)
         title_row = QHBoxLayout()
         title_row.setContentsMargins(PAGE_MARGIN, 24, PAGE_MARGIN, 0)
+        title_row.addStrut(HEADER_HEIGHT)
         title_row.addWidget(Label(title, "title"))
         title_row.addStretch()
         title_row.addLayout(self.header)

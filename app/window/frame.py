@@ -30,7 +30,7 @@ class MainWindow(QMainWindow):
         """Make a window without pages."""
         super().__init__()
         self._theme = theme
-        self._keys: list[str] = []
+        self._by_key: dict[str, QWidget] = {}
         self.setWindowTitle("Phidelity")
         self.resize(*SIZE)
         self.setMinimumSize(*SMALLEST)
@@ -52,14 +52,17 @@ class MainWindow(QMainWindow):
     def add_page(self, key: str, title: str, page: QWidget) -> None:
         """Add a page; the chat page comes first and has no entry in the sidebar."""
         self._pages.addWidget(page)
-        self._keys.append(key)
+        self._by_key[key] = page
         if key != CHAT:
             self.sidebar.add_page(key, title)
-        self._bind(f"Ctrl+{len(self._keys)}", lambda: self.show_page(key))
+        self._bind(f"Ctrl+{len(self._by_key)}", lambda: self.show_page(key))
 
     def show_page(self, key: str) -> None:
         """Show a page."""
-        self._pages.setCurrentIndex(self._keys.index(key))
+        page = self._by_key[key]
+        self._pages.setCurrentWidget(page)
+        # Else Qt gives the focus to the first button of the page, as if it were proposed.
+        page.setFocus()
         self.sidebar.set_current(key)
         self.page_shown.emit(key)
 

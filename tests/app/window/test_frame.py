@@ -4,10 +4,11 @@ from pathlib import Path
 
 import pytest
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QApplication, QLineEdit, QPlainTextEdit, QPushButton, QWidget
+from PySide6.QtWidgets import QApplication, QLineEdit, QListView, QPlainTextEdit, QPushButton, QWidget
 from pytestqt.qtbot import QtBot
 
 from app.application import Application
+from app.chat.prose import ProseView
 from app.paths import profile_paths
 from app.storage.errors import StorageError
 from tests.app.window.conftest import Opener
@@ -107,3 +108,26 @@ def test_every_control_has_a_name_and_is_reached_by_tab(qtbot: QtBot, applicatio
 def test_the_profile_is_locked(application: Application, qapp: QApplication, tmp_path: Path) -> None:
     with pytest.raises(StorageError, match="already open"):
         Application(qapp, profile_paths(tmp_path / "profile"))
+
+
+def test_a_search_leads_to_the_message(qtbot: QtBot, application: Application) -> None:
+    services = application.chat._services
+    chat = services.conversations.create("Long one")
+    parent = None
+    for number in range(60):
+        words = "the needle is here" if number == 10 else f"message {number}\n\n" + "and more\n" * 4
+        parent = services.messages.add(chat.id, parent, "user" if number % 2 == 0 else "assistant", words).id
+    press(qtbot, Qt.Key.Key_K)
+    search = QApplication.focusWidget()
+    assert search is not None
+    qtbot.keyClicks(search, "needle")
+    view = application._chats.findChild(QListView)
+    assert view is not None
+    qtbot.waitUntil(lambda: view.model().rowCount() == 1)
+    place = view.visualRect(view.model().index(0, 0)).center()
+    qtbot.mouseClick(view.viewport(), Qt.MouseButton.LeftButton, pos=place)
+    assert application.chat.current is not None
+    assert application.chat.current.id == chat.id
+    shown = [t for t in application._chat_page.transcript.findChildren(ProseView) if t.isVisible()]
+    needle = next(t for t in shown if "needle" in t.toPlainText())
+    assert 0 <= needle.mapTo(application._chat_page.transcript, needle.rect().topLeft()).y() < 100
