@@ -6,12 +6,14 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from converter.architectures import phi3, phi3small, phimoe
+from converter.architectures import phi3, phi3_v, phi3small, phimoe
 from converter.checkpoint import Checkpoint
+from converter.clip_companion import companion_file, companion_path, companion_type
 from converter.errors import ConversionError
 from converter.ggml_types import FileType, file_type
+from converter.gguf_files import FileToWrite, write_files
 from converter.gguf_stream import Progress as Progress
-from converter.gguf_stream import ProgressCallback, TensorToWrite, write_gguf
+from converter.gguf_stream import ProgressCallback, TensorToWrite
 from converter.gguf_writer import TensorSpec, string
 from converter.metadata import SOURCE_ARCHITECTURE_KEY, general_metadata, vocabulary_metadata
 from converter.model_plan import ModelPlan
@@ -24,12 +26,14 @@ ARCHITECTURES: dict[str, Callable[[Checkpoint], ModelPlan]] = {
     "phi3": phi3.plan,
     "phimoe": phimoe.plan,
     "phi3small": phi3small.plan,
+    "phi3_v": phi3_v.plan,
 }
+WITH_PICTURES = ("phi3_v",)
 
 
 @dataclass(frozen=True)
 class ConversionResult:
-    """Tell what a conversion made; `warnings` are sentences for the user."""
+    """Tell what a conversion made: `warnings` are sentences for the user, `companion` a vision model's second file."""
 
     path: Path
     architecture: str
@@ -38,6 +42,7 @@ class ConversionResult:
     size_bytes: int
     n_tensors: int
     warnings: tuple[str, ...]
+    companion: Path | None = None
 
 
 def convert(
@@ -47,6 +52,7 @@ def convert(
     outtype: str,
     quantizer: Quantizer | None = None,
     name: str | None = None,
+    companion: Path | None = None,
     progress: ProgressCallback | None = None,
     threads: int = 0,
 ) -> ConversionResult:
@@ -54,6 +60,7 @@ def convert(
 
     `outtype` is a file type of llama.cpp; all but f32, bf16, f16 and q8_0 need `quantizer`. Tensors are quantised from
     the numbers of the checkpoint, so the bytes are those llama.cpp's quantize makes of an unquantised conversion.
+    The picture part of a vision model goes to `companion`; where that is not given, to NAME.mmproj.gguf beside `out`.
     `progress` may raise `ConversionCancelled`. `threads` 0 means all processors, eight at most.
     """
     kind = file_type(outtype)
@@ -66,13 +73,25 @@ def convert(
         metadata = general_metadata(plan.architecture, shown_name, kind, vocabulary)
         metadata[SOURCE_ARCHITECTURE_KEY] = string(str(source.config["model_type"]))
         metadata |= plan.metadata | plan.late_metadata() | vocabulary_metadata(vocabulary)
-        tensors = _tensors_to_write(plan, kind, quantizer)
-        size = write_gguf(Path(out), metadata, tensors, progress, threads or min(os.cpu_count() or 1, MAX_THREADS))
+        files = [FileToWrite(Path(out), metadata, _tensors_to_write(plan, kind, quantizer))]
+        if source.config["model_type"] in WITH_PICTURES:
+            path = companion or companion_path(Path(out))
+            files.append(FileToWrite(path, *companion_file(source, companion_type(kind), shown_name)))
+        sizes = write_files(files, progress, threads or min(os.cpu_count() or 1, MAX_THREADS))
     finally:
         source.close()
     no_tokenizer = ("The checkpoint has no tokenizer: the model understands token ids, but no text.",)
     warnings = plan.warnings + (no_tokenizer if vocabulary is None else vocabulary.warnings)
-    return ConversionResult(Path(out), plan.architecture, shown_name, kind.name, size, len(tensors), warnings)
+    return ConversionResult(
+        Path(out),
+        plan.architecture,
+        shown_name,
+        kind.name,
+        sizes[0],
+        len(plan.tensors),
+        warnings,
+        files[1].path if len(files) > 1 else None,
+    )
 
 
 def plan_conversion(checkpoint: Checkpoint) -> ModelPlan:
