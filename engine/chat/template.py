@@ -12,6 +12,7 @@ from types import FrameType, TracebackType
 from typing import Any
 
 import jinja2
+import jinja2.exceptions
 import jinja2.ext
 import jinja2.filters
 import jinja2.nodes
@@ -107,8 +108,10 @@ class _Sandbox(ImmutableSandboxedEnvironment):
         _check_numbers((*args, *kwargs.values()))
         return super().call(__context, __obj, *args, **kwargs)
 
-    def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:
-        return attr not in ("format", "format_map") and super().is_safe_attribute(obj, attr, value)
+    def wrap_str_format(self, value: Any) -> Callable[..., str] | None:
+        if super().wrap_str_format(value) is not None:
+            raise jinja2.exceptions.SecurityError("str.format is not offered")
+        return None
 
 
 def _check_numbers(arguments: Iterable[Any]) -> None:
