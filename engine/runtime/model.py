@@ -167,6 +167,9 @@ class LanguageModel:
             raise EngineError("model_unsupported", sentence, "Choose another model.")
         if self.vocabulary.size == 0:
             raise EngineError("model_invalid", "The file holds no vocabulary.", "Convert the checkpoint again.")
+        if self.context_train < 1:
+            sentence = "The file does not say how long a conversation may be."
+            raise EngineError("model_invalid", sentence, "Convert the checkpoint again.")
 
     def _load_adapter(self, path: Path) -> Any:
         if not path.is_file():

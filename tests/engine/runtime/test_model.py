@@ -120,6 +120,13 @@ def test_a_file_that_is_not_what_it_says(native_log, tiny, tmp_path, old, new, c
     assert words in error.message
 
 
+def test_a_file_without_a_context_length(native_log, tiny, tmp_path):
+    data, key = tiny[1].read_bytes(), b"phi3.context_length"
+    value = data.index(key) + len(key) + 4  # after the type
+    (tmp_path / "m.gguf").write_bytes(data[:value] + bytes(4) + data[value + 4 :])
+    assert failure_of(native_log, tmp_path / "m.gguf").code == "model_invalid"
+
+
 def test_a_model_larger_than_the_memory(native_log, tiny, monkeypatch):
     monkeypatch.setattr(session_module, "free_memory", lambda: 1_000_000)
     assert failure_of(native_log, tiny[1]).code == "out_of_memory"
