@@ -188,6 +188,8 @@ class Context:
             params.flash_attn_type = llama.LLAMA_FLASH_ATTN_TYPE_DISABLED
         if self._long:
             params.yarn_attn_factor = self._model.long_attention_scale
+        if self._model.sparse_mixer:
+            params.cb_eval = self._model.sparse_mixer.callback
         # Keys outside of a sliding window are needed again when a later turn goes back to an earlier one.
         params.swa_full = True
         self._handle = llama.llama_init_from_model(self._model.handle, params)

@@ -37,6 +37,7 @@ class LanguageModel:
         long_attention_scale: what attention is scaled by beyond the line, relative to before it.
         logit_bias: float32 `[n_vocab]` that is a part of all logits and not of the graph; None for most models.
         masked_tokens: ids that are never sampled.
+        sparse_mixer: what puts the weights of the experts right; None for most models.
         adapters: handles and scales of the loaded LoRA adapters.
     """
 
@@ -57,6 +58,7 @@ class LanguageModel:
         self.long_attention_scale = header.long_attention_scale
         self.logit_bias = header.logit_bias
         self.masked_tokens = header.masked_tokens
+        self.sparse_mixer = header.sparse_mixer
         self.short_cells = _padded(self.longrope_line or 0)
         self._handle = _load(header, gpu_layers, self.short_cells, log, cancellation, on_progress)
         if not self._handle:

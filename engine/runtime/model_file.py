@@ -13,6 +13,7 @@ from converter.errors import ConversionError
 from converter.gguf_file import GGUFHeader, read_header
 from converter.metadata import LOGIT_BIAS_KEY, LONG_ATTENTION_FACTOR_KEY, MASKED_TOKENS_KEY
 from engine.errors import EngineError
+from engine.runtime.sparse_mixer import SparseMixer
 
 _FETCH_REMEDY = "Get the file again, or convert the checkpoint again."
 
@@ -30,6 +31,7 @@ class ModelFile:
         long_attention_scale: what attention is scaled by under the long factors, relative to the short ones.
         logit_bias: float32 `[n_vocab]` that is a part of all logits and not of the graph; None for most models.
         masked_tokens: ids that are never sampled.
+        sparse_mixer: what puts the weights of the experts right; None for models without experts of this kind.
     """
 
     path: Path
@@ -40,6 +42,7 @@ class ModelFile:
     long_attention_scale: float
     logit_bias: NDArray[np.float32] | None
     masked_tokens: NDArray[np.int64]
+    sparse_mixer: SparseMixer | None
 
     @classmethod
     def read(cls, path: Path) -> ModelFile:
@@ -67,6 +70,7 @@ class ModelFile:
             long_attention_scale=float(header.number(LONG_ATTENTION_FACTOR_KEY, short_scale)) / short_scale,
             logit_bias=_logit_bias(header),
             masked_tokens=_masked_tokens(header),
+            sparse_mixer=SparseMixer.of(header),
         )
 
 

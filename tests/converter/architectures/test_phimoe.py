@@ -10,9 +10,9 @@ from safetensors.numpy import load_file, save_file
 from converter.convert import convert
 from converter.errors import ConversionError
 from converter.gguf_file import read_header
+from engine.runtime.sparse_mixer import SparseMixer
 from tests.helpers.checkpoints import make_phimoe
 from tests.helpers.logits import llama_logits, reference_logits, relative_error
-from tests.helpers.sparse_mixer import sparse_mixer_callback
 
 VOCABULARY = 1000
 
@@ -31,6 +31,11 @@ def checkpoint(tmp_path_factory):
 def converted(checkpoint):
     convert(checkpoint, checkpoint.parent / "model.gguf", outtype="f32")
     return checkpoint.parent / "model.gguf"
+
+
+def _near_ties(path):
+    """Return the engine's callback for a file; bound to the mixer that keeps it alive."""
+    return SparseMixer.of(read_header(path)).callback
 
 
 def _kl(ours, reference):
@@ -52,7 +57,7 @@ def test_everything_but_near_ties_is_in_the_file(tmp_path, ids):
 
 
 def test_with_the_weights_of_near_ties_the_reference_is_met(checkpoint, converted, ids):
-    ours = llama_logits(converted, ids, n_ctx=4096, eval_callback=sparse_mixer_callback(converted))
+    ours = llama_logits(converted, ids, n_ctx=4096, eval_callback=_near_ties(converted))
     reference = reference_logits(checkpoint, ids)
     assert relative_error(ours, reference) < 1e-4
     assert _kl(ours, reference) < 1e-8
@@ -63,7 +68,7 @@ def test_a_plain_model_without_biases(tmp_path, ids):
     changes = {"attention_bias": False, "lm_head_bias": False, "num_local_experts": 4, "tie_word_embeddings": True}
     folder = make_phimoe(tmp_path / "model", vocab_size=VOCABULARY, tokenizer=False, **changes)
     convert(folder, tmp_path / "model.gguf", outtype="f32")
-    callback = sparse_mixer_callback(tmp_path / "model.gguf")
+    callback = _near_ties(tmp_path / "model.gguf")
     ours = llama_logits(tmp_path / "model.gguf", ids[:64], n_ctx=4096, eval_callback=callback)
     assert relative_error(ours, reference_logits(folder, ids[:64])) < 1e-4
 
@@ -108,7 +113,7 @@ def test_long_texts_take_the_long_factors(tmp_path, ids):
     config = json.loads((folder / "config.json").read_text())
     config["rope_parameters"]["short_factor"] = config["rope_parameters"]["long_factor"]
     (folder / "config.json").write_text(json.dumps(config))
-    callback = sparse_mixer_callback(tmp_path / "m.gguf")
+    callback = _near_ties(tmp_path / "m.gguf")
     ours = llama_logits(tmp_path / "m.gguf", ids, n_ctx=512, eval_callback=callback)
     assert relative_error(ours, reference_logits(folder, ids)) < 1e-4
 
