@@ -11,7 +11,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-import psutil
 from PySide6.QtCore import QObject, Qt, Signal
 
 from engine.errors import EngineError
@@ -142,11 +141,14 @@ class EngineBridge(QObject):
 
         self._submit(Count(tuple(messages)), take)
 
-    def worker_memory(self) -> int | None:
-        """Return how many bytes of memory the worker has in use, as the system counts them."""
+    def worker_memory(self) -> tuple[int, int] | None:
+        """Return the bytes of memory that the worker has in use and those that the computer has."""
+        import psutil  # the window does not wait for it at its start
+
         try:
             children = psutil.Process().children()
-            return next((c.memory_info().rss for c in children if "engine.worker" in c.cmdline()), None)
+            worker = next((child for child in children if "engine.worker" in child.cmdline()), None)
+            return (worker.memory_info().rss, psutil.virtual_memory().total) if worker else None
         except psutil.Error:
             return None
 

@@ -9,10 +9,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
 
-from markdown_it import MarkdownIt
-from markdown_it.token import Token
+if TYPE_CHECKING:
+    from markdown_it import MarkdownIt
+    from markdown_it.token import Token
 
 BULLETS = ("•", "◦", "▪")
 TASK = re.compile(r"\[([ xX])\]\s+")
@@ -73,7 +75,7 @@ Block = Paragraph | Rule | Code | Table
 
 def parse(text: str) -> list[Block]:
     """Read a whole text."""
-    return list(_blocks(_PARSER.parse(text)))
+    return list(_blocks(_parser().parse(text)))
 
 
 class StreamingMarkdown:
@@ -88,7 +90,7 @@ class StreamingMarkdown:
     def append(self, text: str) -> list[Block]:
         """Add the next piece and return all blocks so far."""
         self._tail += text.replace("\r", "")
-        tokens = _PARSER.parse(self._tail, self._references)
+        tokens = _parser().parse(self._tail, self._references)
         # A block whose first line is still being written may yet turn out to belong to the one before it.
         complete = self._tail.count("\n")
         tops = (i for i, token in enumerate(tokens) if token.level == 0 and token.nesting >= 0 and token.map)
@@ -102,12 +104,12 @@ class StreamingMarkdown:
         return [*self._settled, *_blocks(tokens)]
 
 
-def _make_parser() -> MarkdownIt:
-    parser = MarkdownIt("commonmark", {"html": False})
-    return parser.enable(["table", "strikethrough"])
+@lru_cache(maxsize=1)
+def _parser() -> MarkdownIt:
+    # The window does not wait for this import at its start.
+    from markdown_it import MarkdownIt
 
-
-_PARSER = _make_parser()
+    return MarkdownIt("commonmark", {"html": False}).enable(["table", "strikethrough"])
 
 
 @dataclass
@@ -172,7 +174,8 @@ class _Walk:
     def _empty_item(self) -> Iterator[Paragraph]:
         """Show the marker of a list item that has no text before what follows."""
         if self._marker:
-            yield self._paragraph(Token("inline", "", 0), Token("paragraph_open", "p", 1))
+            marker, self._marker = self._marker, ""
+            yield Paragraph((), list_depth=len(self._lists), quote_depth=self._quotes, marker=marker)
 
     def _paragraph(self, token: Token, opening: Token) -> Paragraph:
         marker, self._marker = self._marker, ""

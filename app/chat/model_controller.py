@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-import psutil
 from PySide6.QtCore import QObject, Signal
 
 from app.chat.page import ChatPage
@@ -86,9 +85,8 @@ class ModelController(QObject):
 
     def _show_memory(self) -> None:
         """Measure the worker's memory and show it."""
-        used = self._services.bridge.worker_memory()
-        total = psutil.virtual_memory().total
-        self._page.panel.set_model(self._services.bridge.state, (used, total) if used else None)
+        state = self._services.bridge.state
+        self._page.panel.set_model(state, self._services.bridge.worker_memory() if state.kind == "ready" else None)
 
     def _engine_changed(self) -> None:
         state = self._services.bridge.state

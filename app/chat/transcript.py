@@ -260,7 +260,7 @@ class TranscriptView(QAbstractScrollArea):
         bar.setRange(0, total - height)
         bar.setValue(value)
         # Of the whole width, so that the scroll bar moves nothing when it comes.
-        left = (self.width() - self._column_width()) // 2
+        left = (self.width() - self._column_width()) // 2 - self.viewport().x()
         for index in near:
             view = self._rows[index].view
             if view is not None:
@@ -349,7 +349,7 @@ class TranscriptView(QAbstractScrollArea):
         if wanted:
             size = self._jump.sizeHint()
             self._jump.setGeometry(
-                (self.viewport().width() - size.width()) // 2,
+                (self.width() - size.width()) // 2,
                 self.height() - size.height() - 12,
                 size.width(),
                 size.height(),

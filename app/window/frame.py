@@ -30,7 +30,9 @@ class MainWindow(QMainWindow):
         """Make a window without pages."""
         super().__init__()
         self._theme = theme
+        self._keys: list[str] = []
         self._by_key: dict[str, QWidget] = {}
+        self._wanted = CHAT
         self.setWindowTitle("Phidelity")
         self.resize(*SIZE)
         self.setMinimumSize(*SMALLEST)
@@ -49,17 +51,26 @@ class MainWindow(QMainWindow):
         self.sidebar.page_requested.connect(self.show_page)
         self._add_shortcuts()
 
-    def add_page(self, key: str, title: str, page: QWidget) -> None:
-        """Add a page; the chat page comes first and has no entry in the sidebar."""
-        self._pages.addWidget(page)
-        self._by_key[key] = page
+    def announce_page(self, key: str, title: str) -> None:
+        """Make the way to a page that is added later; that of the chats has no entry in the sidebar."""
+        self._keys.append(key)
         if key != CHAT:
             self.sidebar.add_page(key, title)
-        self._bind(f"Ctrl+{len(self._by_key)}", lambda: self.show_page(key))
+        self._bind(f"Ctrl+{len(self._keys)}", lambda: self.show_page(key))
+
+    def add_page(self, key: str, page: QWidget) -> None:
+        """Add a page, and show it if it has been asked for."""
+        self._pages.addWidget(page)
+        self._by_key[key] = page
+        if key == self._wanted:
+            self.show_page(key)
 
     def show_page(self, key: str) -> None:
-        """Show a page."""
-        page = self._by_key[key]
+        """Show a page, once it is there."""
+        self._wanted = key
+        page = self._by_key.get(key)
+        if page is None:
+            return
         self._pages.setCurrentWidget(page)
         # Else Qt gives the focus to the first button of the page, as if it were proposed.
         page.setFocus()

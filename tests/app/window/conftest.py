@@ -25,6 +25,7 @@ def open_window(qtbot: QtBot, qapp: QApplication, tmp_path: Path, starter: Path)
         application._crash.uninstall()
         # The same question gets the same answer.
         application.settings.change(temperature=0.0, max_tokens=60)
+        application.build_other_pages()
         if load:
             application.start()
             qtbot.waitUntil(lambda: application.bridge.state.kind == "ready", timeout=60_000)

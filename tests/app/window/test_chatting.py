@@ -22,7 +22,7 @@ def path(application: Application) -> list[Message]:
 
 
 def composer(application: Application) -> QPlainTextEdit:
-    found = application._chat_page.composer.findChild(QPlainTextEdit)
+    found = application.chat_page.composer.findChild(QPlainTextEdit)
     assert found is not None
     return found
 
@@ -39,7 +39,7 @@ def wait_for_answer(qtbot: QtBot, application: Application) -> Message:
 
 def wait_for_text(qtbot: QtBot, application: Application, letters: int) -> None:
     def written() -> bool:
-        views = [view for view in application._chat_page.transcript.findChildren(AnswerView) if view.isVisible()]
+        views = [view for view in application.chat_page.transcript.findChildren(AnswerView) if view.isVisible()]
         return bool(views) and len(views[-1].text) >= letters
 
     qtbot.waitUntil(written, timeout=60_000)
@@ -54,7 +54,7 @@ def button(widget: QWidget, text: str) -> QPushButton:
 
 
 def test_the_starter_answers_what_is_typed(qtbot: QtBot, application: Application) -> None:
-    page = application._chat_page
+    page = application.chat_page
     assert "Chat with the Starter" in visible_texts(page)
     assert any("135 million" in text and "mistakes" in text for text in visible_texts(page))
     type_and_send(qtbot, application, "Name three fruits.")
@@ -80,25 +80,25 @@ def test_stop_keeps_what_was_written(qtbot: QtBot, application: Application) -> 
     application.settings.change(max_tokens=1000)
     type_and_send(qtbot, application, LONG)
     wait_for_text(qtbot, application, 40)
-    button(application._chat_page.composer, "Stop").click()
+    button(application.chat_page.composer, "Stop").click()
     answer = wait_for_answer(qtbot, application)
     assert len(answer.text) >= 40
     assert answer.stats is not None
     assert answer.stats.finish_reason == "cancelled"
-    assert "You stopped this answer." in visible_texts(application._chat_page)
-    assert button(application._chat_page.composer, "Send")
+    assert "You stopped this answer." in visible_texts(application.chat_page)
+    assert button(application.chat_page.composer, "Send")
 
 
 def test_regenerate_and_edit_keep_every_version(qtbot: QtBot, application: Application) -> None:
     type_and_send(qtbot, application, "Name a colour.")
     first = wait_for_answer(qtbot, application)
-    button(application._chat_page.transcript, "Regenerate").click()
+    button(application.chat_page.transcript, "Regenerate").click()
     second = wait_for_answer(qtbot, application)
     assert (second.version, second.versions) == (2, 2)
-    button(application._chat_page.transcript, "‹").click()
+    button(application.chat_page.transcript, "‹").click()
     assert path(application)[-1].id == first.id
     qtbot.keyClick(composer(application), Qt.Key.Key_Up)
-    editor = application._chat_page.transcript.findChild(QPlainTextEdit)
+    editor = application.chat_page.transcript.findChild(QPlainTextEdit)
     assert editor is not None
     editor.setPlainText("Name a number.")
     qtbot.keyClick(editor, Qt.Key.Key_Return)
@@ -120,7 +120,7 @@ def test_a_killed_worker_leaves_the_text_and_the_next_message_works(qtbot: QtBot
     assert answer.stats is not None
     assert answer.stats.finish_reason == "worker_died"
     assert answer.stats.notice
-    assert answer.stats.notice in visible_texts(application._chat_page)
+    assert answer.stats.notice in visible_texts(application.chat_page)
     application.settings.change(max_tokens=20)
     type_and_send(qtbot, application, "Name three fruits.")
     answer = wait_for_answer(qtbot, application)
@@ -149,13 +149,13 @@ def test_closing_in_the_middle_keeps_everything_shown(qtbot: QtBot, open_window:
     first.settings.change(max_tokens=1000)
     type_and_send(qtbot, first, LONG)
     wait_for_text(qtbot, first, 40)
-    shown = [v.text for v in first._chat_page.transcript.findChildren(AnswerView) if v.isVisible()][-1]
+    shown = [v.text for v in first.chat_page.transcript.findChildren(AnswerView) if v.isVisible()][-1]
     first.shutdown()
     assert not [c for c in psutil.Process().children() if "engine.worker" in c.cmdline()]
     second = open_window(load=False)
     second.window.show()
     assert path(second)[-1].text.startswith(shown)
-    assert any("cut off" in text for text in visible_texts(second._chat_page))
+    assert any("cut off" in text for text in visible_texts(second.chat_page))
 
 
 def test_chats_are_found_moved_to_the_trash_and_brought_back(qtbot: QtBot, application: Application) -> None:
@@ -197,13 +197,13 @@ def test_a_model_that_cannot_be_loaded_is_told_in_place(qtbot: QtBot, applicatio
     broken.write_bytes(b"GGUF" + bytes(100))
     application.chat.models.load(str(broken))
     qtbot.waitUntil(lambda: application.bridge.state.kind == "failed", timeout=60_000)
-    assert button(application._chat_page.trouble, "Open Models")
+    assert button(application.chat_page.trouble, "Open Models")
     type_and_send(qtbot, application, "Name three fruits.")
     answer = wait_for_answer(qtbot, application)
     assert answer.stats is not None
     assert answer.stats.finish_reason == "no_model"
-    button(application._chat_page.transcript, "Open Models").click()
-    assert application._models_page.isVisible()
+    button(application.chat_page.transcript, "Open Models").click()
+    assert application.others.models_page.isVisible()
 
 
 def test_two_chats_at_once_do_not_mix(qtbot: QtBot, application: Application) -> None:
@@ -223,7 +223,7 @@ def test_two_chats_at_once_do_not_mix(qtbot: QtBot, application: Application) ->
     assert story
     assert fruits
     assert story != fruits
-    views = [view.text for view in application._chat_page.transcript.findChildren(AnswerView) if view.isVisible()]
+    views = [view.text for view in application.chat_page.transcript.findChildren(AnswerView) if view.isVisible()]
     assert views == [story]
 
 

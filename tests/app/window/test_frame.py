@@ -22,7 +22,7 @@ def application(qtbot: QtBot, open_window: Opener) -> Application:
     opened.window.show()
     qtbot.waitExposed(opened.window)
     opened.window.activateWindow()
-    opened._chat_page.composer.take_focus()
+    opened.chat_page.composer.take_focus()
     qtbot.waitUntil(lambda: isinstance(QApplication.focusWidget(), QPlainTextEdit))
     return opened
 
@@ -35,11 +35,11 @@ def press(qtbot: QtBot, key: Qt.Key, modifiers: Qt.KeyboardModifier = CTRL) -> N
 
 def test_keys_lead_to_the_pages(qtbot: QtBot, application: Application) -> None:
     press(qtbot, Qt.Key.Key_2)
-    assert application._models_page.isVisible()
+    assert application.others.models_page.isVisible()
     press(qtbot, Qt.Key.Key_Comma)
-    assert application._settings_page.isVisible()
+    assert application.others.settings_page.isVisible()
     press(qtbot, Qt.Key.Key_1)
-    assert application._chat_page.isVisible()
+    assert application.chat_page.isVisible()
 
 
 def test_keys_lead_to_search_and_composer(qtbot: QtBot, application: Application) -> None:
@@ -71,20 +71,20 @@ def test_new_chat_leaves_the_draft_of_the_other_one(qtbot: QtBot, application: A
     conversations = application.chat._services.conversations
     chat = conversations.create("One")
     application.chat.open(chat.id)
-    application._chat_page.composer.set_text("half a thought")
+    application.chat_page.composer.set_text("half a thought")
     press(qtbot, Qt.Key.Key_N)
-    assert application._chat_page.composer.text() == ""
+    assert application.chat_page.composer.text() == ""
     application.chat.open(chat.id)
-    assert application._chat_page.composer.text() == "half a thought"
+    assert application.chat_page.composer.text() == "half a thought"
 
 
 def test_a_narrow_window_hides_the_panel(qtbot: QtBot, application: Application) -> None:
     application.window.resize(1280, 800)
-    qtbot.waitUntil(lambda: application._chat_page.panel.isVisible())
+    qtbot.waitUntil(lambda: application.chat_page.panel.isVisible())
     application.window.resize(1000, 640)
-    qtbot.waitUntil(lambda: not application._chat_page.panel.isVisible())
-    next(b for b in application._chat_page.findChildren(QPushButton) if b.text() == "System prompt").click()
-    assert application._chat_page.panel.isVisible()
+    qtbot.waitUntil(lambda: not application.chat_page.panel.isVisible())
+    next(b for b in application.chat_page.findChildren(QPushButton) if b.text() == "System prompt").click()
+    assert application.chat_page.panel.isVisible()
 
 
 def test_every_control_has_a_name_and_is_reached_by_tab(qtbot: QtBot, application: Application) -> None:
@@ -121,13 +121,13 @@ def test_a_search_leads_to_the_message(qtbot: QtBot, application: Application) -
     search = QApplication.focusWidget()
     assert search is not None
     qtbot.keyClicks(search, "needle")
-    view = application._chats.findChild(QListView)
+    view = application.chats.findChild(QListView)
     assert view is not None
     qtbot.waitUntil(lambda: view.model().rowCount() == 1)
     place = view.visualRect(view.model().index(0, 0)).center()
     qtbot.mouseClick(view.viewport(), Qt.MouseButton.LeftButton, pos=place)
     assert application.chat.current is not None
     assert application.chat.current.id == chat.id
-    shown = [t for t in application._chat_page.transcript.findChildren(ProseView) if t.isVisible()]
+    shown = [t for t in application.chat_page.transcript.findChildren(ProseView) if t.isVisible()]
     needle = next(t for t in shown if "needle" in t.toPlainText())
-    assert 0 <= needle.mapTo(application._chat_page.transcript, needle.rect().topLeft()).y() < 100
+    assert 0 <= needle.mapTo(application.chat_page.transcript, needle.rect().topLeft()).y() < 100

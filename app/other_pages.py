@@ -1,0 +1,99 @@
+"""Build the pages beside the chat, with the services that only they need, and connect them."""
+
+from pathlib import Path
+
+from PySide6.QtCore import QObject, Signal
+
+from app.background import Background
+from app.chat.controller import ChatController
+from app.chat.top_bar import ModelChoice
+from app.engine_bridge import EngineBridge
+from app.job_queue import JobQueue
+from app.library.controller import LibraryController
+from app.library.model_list import ModelList
+from app.library.page import ModelsPage
+from app.notices import Notices
+from app.paths import Paths
+from app.preferences.page import SettingsPage
+from app.settings import Settings
+from app.storage.models import ModelRecords
+from app.window.frame import MainWindow
+
+MODELS, SETTINGS = "models", "settings"
+
+
+class OtherPages(QObject):
+    """Own the Models and Settings pages; the application makes it once the chat is seen."""
+
+    composer_requested = Signal()
+
+    def __init__(
+        self,
+        window: MainWindow,
+        chat: ChatController,
+        bridge: EngineBridge,
+        settings: Settings,
+        records: ModelRecords,
+        notices: Notices,
+        paths: Paths,
+    ) -> None:
+        """Add the pages to the window, and look for models and for the jobs of earlier windows."""
+        super().__init__(window)
+        self._window = window
+        self._chat = chat
+        self._bridge = bridge
+        self._background = Background(self)
+        self._queue = JobQueue(paths.jobs, self)
+        self._models = ModelList(settings, paths.models, records, self._background, self)
+        self.models_page = ModelsPage()
+        self._library = LibraryController(self.models_page, self._models, self._queue, notices, self._background)
+        self.settings_page = SettingsPage(settings, paths.models, paths.data)
+        window.add_page(MODELS, self.models_page)
+        window.add_page(SETTINGS, self.settings_page)
+        self._connect()
+        self._engine_changed()
+        self._models.refresh()
+        self._queue.resume()
+
+    def close(self) -> None:
+        """Follow jobs no longer (they go on), and wait for what reads and writes."""
+        self._queue.close()
+        self._background.close()
+
+    def _connect(self) -> None:
+        self._library.chat_requested.connect(self._chat_with)
+        self._library.unload_requested.connect(self._unload)
+        self._models.changed.connect(self._show_models)
+        self.settings_page.reload_requested.connect(self._chat.models.load_again)
+        self._chat.models.speed_measured.connect(lambda path, speed: self._models.note_speed(Path(path), speed))
+        self._bridge.state_changed.connect(self._engine_changed)
+
+    def _chat_with(self, path: Path) -> None:
+        self._chat.models.load(str(path))
+        self._chat.new_chat()
+        self.composer_requested.emit()
+
+    def _unload(self, path: Path) -> None:
+        if self._bridge.state.path == str(path):
+            self._bridge.unload()
+
+    def _show_models(self) -> None:
+        """Tell the other pages which models there are."""
+        usable = [entry for entry in self._models.entries if entry.card.problem is None]
+        choices = [
+            ModelChoice(str(entry.path), entry.title, entry.card.quantization, entry.card.size_bytes)
+            for entry in usable
+        ]
+        self._chat.models.set_choices(choices)
+        self.settings_page.show_models([(entry.title, entry.path) for entry in usable])
+        self._window.sidebar.set_note(MODELS, str(len(self._models.entries)))
+
+    def _engine_changed(self) -> None:
+        state, ready = self._bridge.state, self._bridge.ready
+        if ready is not None:
+            self.settings_page.show_versions(ready.versions)
+            self.settings_page.set_gpu_available(any(device.kind == "gpu" for device in ready.devices))
+        if state.kind == "ready":
+            self.settings_page.note_model_loaded()
+        elif state.kind in ("none", "failed"):
+            self.settings_page.note_model_unloaded()
