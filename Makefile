@@ -5,7 +5,7 @@ else
 PYTHON ?= python3
 endif
 
-.PHONY: run test setup lock
+.PHONY: run test setup lock fidelity
 
 run:
 	@$(PYTHON) bootstrap.py run
@@ -21,3 +21,7 @@ lock:
 	uv pip compile -q --universal --python-version 3.11 --no-annotate --no-header --extra train --extra dev pyproject.toml -o requirements/dev.lock
 	sed -i -E '/^(cuda-|nvidia-|triton)/d' requirements/dev.lock
 	uv pip compile -q --universal --python-version 3.11 --no-annotate --no-header -c requirements/dev.lock pyproject.toml -o requirements/app.lock
+
+# Compare stock llama.cpp and Phidelity with the reference; writes the table of docs/fidelity.md.
+fidelity:
+	@$(PYTHON) bootstrap.py python -m benchmarks.fidelity

@@ -3,6 +3,7 @@
     python bootstrap.py setup      environment, llama.cpp, the Starter model
     python bootstrap.py run        the same, then open the window
     python bootstrap.py test       the same with the development packages, then run all checks
+    python bootstrap.py python ... run that environment's Python, for benchmarks
 
 What has been done is not done again: a second start costs one small file read. Built wheels are kept in the user's
 cache folder (PHIDELITY_CACHE names another one), for this processor: llama.cpp is compiled for the machine it runs on.
@@ -52,12 +53,12 @@ class SetupError(Exception):
 def main(arguments: list[str]) -> int:
     """Run the command named on the command line and return its exit status."""
     command = arguments[0] if arguments else "setup"
-    if command not in ("setup", "run", "test"):
+    if command not in ("setup", "run", "test", "python"):
         print(__doc__)
         return 2
     try:
         use_supported_python(arguments)
-        set_up(LOCKS["test" if command == "test" else "run"])
+        set_up(LOCKS["test" if command in ("test", "python") else "run"])
     except SetupError as error:
         print(f"phidelity: {error}", file=sys.stderr)
         return 1
@@ -66,6 +67,8 @@ def main(arguments: list[str]) -> int:
         return 130
     if command == "run":
         return subprocess.call([VENV_PYTHON, "-m", "app", *arguments[1:]], cwd=ROOT)
+    if command == "python":
+        return subprocess.call([VENV_PYTHON, *arguments[1:]], cwd=ROOT)
     if command == "test":
         return run_checks(arguments[1:])
     return 0
