@@ -1,0 +1,94 @@
+"""Turn pictures into the embeddings that stand for them in a prompt."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.errors import EngineError
+from engine.vision.clip import MtmdTower
+from engine.vision.clip_blas import BlasTower
+from engine.vision.companion import Companion
+from engine.vision.embedding_cache import EmbeddingCache, cache_key
+from engine.vision.hd_transform import crop_grid, cut_crops, hd_transform
+from engine.vision.images import Picture
+from engine.vision.projector import Projector
+
+Floats = NDArray[np.float32]
+# Is given how many crops are done and how many there are; cancels by raising.
+PictureProgress = Callable[[float, int], None]
+
+
+class Tower(Protocol):
+    """Offer what the encoder needs of a CLIP tower."""
+
+    def encode(self, crops: Floats, on_progress: Callable[[float], None]) -> Floats:
+        """Return feature maps of crops."""
+
+    def close(self) -> None:
+        """Give back memory and threads."""
+
+
+class PictureEncoder:
+    """Encode pictures with one companion file; the tower is loaded when it is first needed.
+
+    Not for use by several threads at once.
+    """
+
+    def __init__(self, companion: Path, cache: EmbeddingCache, *, threads: int, use_gpu: bool = False) -> None:
+        """Open the companion; raises EngineError where it cannot be used."""
+        self._companion = Companion(companion)
+        self._cache = cache
+        self._threads = threads
+        self._use_gpu = use_gpu
+        self._tower: Tower | None = None
+        self._projector: Projector | None = None
+
+    @property
+    def embedding(self) -> int:
+        """Return the length of an embedding, which the language model must have too."""
+        return self._companion.settings.embedding
+
+    @property
+    def num_crops(self) -> int:
+        """Return into how many crops at most the model's own processor cuts a picture."""
+        return self._companion.settings.num_crops
+
+    def encode(self, picture: Picture, num_crops: int, on_progress: PictureProgress) -> Floats:
+        """Return the embeddings `[tokens, embedding]` of a picture, float32, not to be changed.
+
+        Raises EngineError for pictures of impossible shape, and whatever `on_progress` raises.
+        """
+        grid = crop_grid(picture.width, picture.height, num_crops)
+        key = cache_key(picture.digest, num_crops, self._companion.fingerprint)
+        embeddings = self._cache.get(key)
+        if embeddings is None:
+            crops = cut_crops(hd_transform(picture.pixels, num_crops), self._companion.settings.normalization)
+            features = self._load_tower().encode(crops, lambda done: on_progress(done, grid.crops))
+            embeddings = self._load_projector().project(features, grid)
+            self._cache.put(key, embeddings)
+        return embeddings
+
+    def close(self) -> None:
+        """Give back memory and threads; the encoder can be used again."""
+        if self._tower is not None:
+            self._tower.close()
+        self._tower = self._projector = None
+
+    def _load_tower(self) -> Tower:
+        if self._tower is None and self._use_gpu:
+            with contextlib.suppress(EngineError):  # the GPU may have too little memory left
+                self._tower = MtmdTower(self._companion, self._threads, use_gpu=True)
+        if self._tower is None:
+            self._tower = BlasTower(self._companion, self._threads)
+        return self._tower
+
+    def _load_projector(self) -> Projector:
+        if self._projector is None:
+            self._projector = Projector(self._companion)
+        return self._projector

@@ -1,0 +1,128 @@
+"""Compare both towers, and the projector, with the reference's embeddings."""
+
+import ctypes
+
+import numpy as np
+import pytest
+
+from converter.checkpoint import Checkpoint
+from converter.clip_companion import companion_file
+from converter.ggml_types import file_type
+from converter.gguf_stream import write_gguf
+from engine.vision.clip import GgmlTensor, MtmdTower, load_ggml
+from engine.vision.clip_blas import MOST_CROPS_AT_ONCE, BlasTower
+from engine.vision.companion import Companion
+from engine.vision.hd_transform import Normalization, crop_grid, cut_crops, hd_transform
+from engine.vision.projector import Projector
+from tests.engine.vision.vectors import ONE_PICTURE
+
+OBJECT_BYTES = 32  # struct ggml_object
+MIX = np.random.default_rng(12345).choice([-1.0, 1.0], (96, 4))  # every stored row of `embeds_proj` is a row times this
+
+
+@pytest.fixture(scope="module")
+def companion(vision_model):
+    return Companion(vision_model.companion)
+
+
+@pytest.fixture(scope="module")
+def small_companion(vision_checkpoint, tmp_path_factory):
+    """Write the companion in q8_0."""
+    path = tmp_path_factory.mktemp("q8_0") / "tiny.mmproj.gguf"
+    checkpoint = Checkpoint(vision_checkpoint)
+    write_gguf(path, *companion_file(checkpoint, file_type("q8_0"), "Tiny"))
+    checkpoint.close()
+    return Companion(path)
+
+
+@pytest.fixture
+def towers(companion):
+    made = [BlasTower(companion, 2), MtmdTower(companion, 2, use_gpu=False)]
+    yield made
+    for tower in made:
+        tower.close()
+
+
+def crops_of(case):
+    return cut_crops(hd_transform(case.open().pixels, case.num_crops), Normalization())
+
+
+def relative_error(ours, wanted):
+    return np.linalg.norm(ours - wanted) / np.linalg.norm(wanted)
+
+
+def embeddings(tower, companion, case):
+    picture = case.open()
+    grid = crop_grid(picture.width, picture.height, case.num_crops)
+    return Projector(companion).project(tower.encode(crops_of(case), lambda done: None), grid)
+
+
+def check(ours, case, tolerance):
+    assert len(ours) == case.arrays["num_img_tokens"][0]
+    assert relative_error(ours[case.arrays["rows"]], case.arrays["embeds_rows"]) < tolerance
+    assert relative_error(ours @ MIX, case.arrays["embeds_proj"]) < tolerance
+
+
+@pytest.mark.parametrize("case", ONE_PICTURE, ids=str)
+def test_the_tower_on_the_cpu_is_the_reference(encoder, case):
+    check(encoder.encode(case.open(), case.num_crops, lambda done, total: None), case, 1e-5)
+
+
+@pytest.mark.parametrize("case", [case for case in ONE_PICTURE if case.num_crops == 4], ids=str)
+def test_mtmd_is_within_the_bounds(companion, case):
+    tower = MtmdTower(companion, 2, use_gpu=False)
+    check(embeddings(tower, companion, case), case, 2e-3)
+    tower.close()
+
+
+def test_eight_bits_stay_near(small_companion):
+    case = ONE_PICTURE[0]
+    tower = BlasTower(small_companion, 2)
+    check(embeddings(tower, small_companion, case), case, 3e-2)
+    tower.close()
+
+
+def test_crops_do_not_influence_each_other(companion):
+    crops = np.random.default_rng(0).standard_normal((MOST_CROPS_AT_ONCE + 2, 3, 336, 336)).astype(np.float32)
+    tower = BlasTower(companion, 1)
+    together = tower.encode(crops, lambda done: None)
+    alone = np.concatenate([tower.encode(crop[None], lambda done: None) for crop in crops])
+    assert relative_error(together, alone) < 1e-5
+    tower.close()
+
+
+def test_progress_rises_to_the_number_of_crops(towers):
+    crops = crops_of(ONE_PICTURE[0])
+    for tower in towers:
+        seen = []
+        tower.encode(crops, seen.append)
+        assert seen == sorted(seen) and seen[0] == 0 and seen[-1] == len(crops)
+        assert len(seen) > 2
+
+
+def test_a_cancelled_tower_can_be_used_again(towers):
+    class Enough(Exception):
+        pass
+
+    def cancel(done):
+        if done > 0:
+            raise Enough
+
+    crops = crops_of(ONE_PICTURE[0])[:2]
+    for tower in towers:
+        before = tower.encode(crops, lambda done: None)
+        with pytest.raises(Enough):
+            tower.encode(crops, cancel)
+        assert np.array_equal(tower.encode(crops, lambda done: None), before)
+
+
+def test_nothing_is_written_to_standard_output(vision_model, capfd):
+    tower = MtmdTower(Companion(vision_model.companion), 1, use_gpu=False)
+    tower.encode(crops_of(ONE_PICTURE[0])[:1], lambda done: None)
+    tower.close()
+    tower.close()
+    assert capfd.readouterr() == ("", "")
+
+
+def test_the_layout_of_a_tensor_is_the_librarys():
+    assert ctypes.sizeof(GgmlTensor) + OBJECT_BYTES == load_ggml().ggml_tensor_overhead()
