@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.errors import EngineError
@@ -37,6 +37,7 @@ def test_the_count_of_tokens_is_known_from_the_size_alone(case):
     assert grid.tokens == case.arrays["num_img_tokens"][0] == (case.arrays["input_ids"] == -1).sum()
 
 
+@settings(deadline=None)
 @given(st.integers(1, 4000), st.integers(1, 4000), st.sampled_from([1, FAST_CROPS, FINE_CROPS, MAX_CROPS]))
 def test_any_shape_has_a_grid_of_its_own_orientation(width, height, num_crops):
     if max(width, height) > min(width, height) * CROP:
@@ -47,6 +48,7 @@ def test_any_shape_has_a_grid_of_its_own_orientation(width, height, num_crops):
     assert crop_grid(height, width, num_crops) == type(grid)(grid.columns, grid.rows)
 
 
+@settings(deadline=None)
 @given(st.integers(1, 60), st.integers(1, 60), st.sampled_from([1, 2, FAST_CROPS]))
 def test_crops_fill_the_grid_that_was_announced(width, height, num_crops):
     pixels = np.random.default_rng(width).integers(0, 255, (height, width, 3), np.uint8)

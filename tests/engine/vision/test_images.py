@@ -6,7 +6,7 @@ import zlib
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -108,6 +108,7 @@ def test_truncated_files_are_refused(format, part):
     assert code_of(data[: int(len(data) * part)]) == "picture_invalid"
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=400), st.sampled_from(["PNG", "JPEG", "GIF", "WEBP", "TIFF", "BMP"]), st.integers(0, 300))
 def test_garbage_never_gets_through_as_another_error(garbage, format, at):
     data = saved(sample(), format)

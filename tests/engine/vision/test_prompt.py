@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
@@ -67,6 +67,7 @@ def test_tags_a_user_placed_stay_where_they_are():
     )
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.tuples(st.sampled_from(["", "a", "<|image_1|>", "<|image_2|> b", "<|image_", "|>"]), st.integers(0, 2)))
 )
@@ -79,6 +80,7 @@ def test_other_tags_in_a_text_are_words(turns):
         assert ids == [BOS, *letters("".join(text for text, _ in turns))]
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(1, 5)), st.data())
 def test_places_of_pictures_are_found_again(counts, data):
     prompt = "".join(data.draw(st.text("xy", max_size=3)) + f"<|image_{number + 1}|>" for number in range(len(counts)))
