@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import threading
 from collections.abc import Iterator
@@ -45,4 +46,5 @@ class LineWriter:
             self._stream.close()
         except OSError:
             # The other end is gone; whoever reads from it learns that from the end of its own stream.
-            return
+            with contextlib.suppress(OSError):  # closing tries to write what is left, and closes all the same
+                self._stream.close()
