@@ -8,7 +8,7 @@ import threading
 from collections.abc import Iterator
 from typing import BinaryIO
 
-from engine.protocol import MAX_LINE_BYTES
+from engine.wire import MAX_LINE_BYTES
 
 
 def read_lines(stream: BinaryIO) -> Iterator[bytes]:

@@ -24,9 +24,8 @@ from engine.protocol import (
     Request,
     Result,
     Shutdown,
-    decode_event,
-    encode_request,
 )
+from engine.wire import decode_event, encode_request
 
 EventCallback = Callable[[Event], None]
 

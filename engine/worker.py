@@ -32,20 +32,18 @@ from engine.protocol import (
     Progress,
     Ready,
     Request,
-    RequestError,
     Result,
     Shutdown,
     Stage,
     Token,
     Unload,
-    decode_request,
-    encode_event,
 )
 from engine.runtime.cancellation import Cancellation
 from engine.runtime.hardware import find_devices
 from engine.runtime.native_log import NativeLog
 from engine.runtime.session import Session
 from engine.version import VERSION
+from engine.wire import RequestError, decode_request, encode_event
 
 _SECONDS_TO_END = 5.0
 _SECONDS_BETWEEN_REPORTS = 0.1

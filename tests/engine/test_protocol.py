@@ -30,16 +30,12 @@ from engine.protocol import (
     Ping,
     Progress,
     Ready,
-    RequestError,
     Sampling,
     Shutdown,
     Token,
     Unload,
-    decode_event,
-    decode_request,
-    encode_event,
-    encode_request,
 )
+from engine.wire import RequestError, decode_event, decode_request, encode_event, encode_request
 
 HELLO = (Message("user", "Hello"),)
 MODEL = LoadedModel("Starter", "phi3", "Q4_1", 1, 2, 3, 4, True, "CPU", 0, 1, 2)
@@ -136,7 +132,7 @@ def test_lines_without_a_readable_id_are_refused(line):
 
 
 def test_a_line_over_the_limit_is_refused(monkeypatch):
-    monkeypatch.setattr(protocol, "MAX_LINE_BYTES", 30)
+    monkeypatch.setattr("engine.wire.MAX_LINE_BYTES", 30)
     with pytest.raises(RequestError):
         decode_request(encode_request(1, Load("x" * 40)))
 

@@ -27,9 +27,9 @@ from engine.protocol import (
     Shutdown,
     Token,
     Unload,
-    encode_request,
 )
 from engine.supervisor import Supervisor
+from engine.wire import encode_request
 from tests.helpers.workers import Recorder, ask
 
 FRUITS = "Name three fruits."

@@ -16,9 +16,8 @@ from engine.protocol import (
     Ready,
     Shutdown,
     Token,
-    decode_request,
-    encode_event,
 )
+from engine.wire import decode_request, encode_event
 
 BEHAVIOUR = sys.argv[1]
 MODEL = LoadedModel("Fake", "none", "F32", 1, 4, 64, 64, True, "CPU", 0, 1, 1)
