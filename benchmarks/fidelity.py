@@ -64,6 +64,9 @@ def make_variants(folder: Path) -> list[Variant]:
 def stock_file(variant: Variant, llama_cpp: Path) -> Path | None:
     """Convert with llama.cpp's own script; None when it does not know the architecture."""
     out = variant.checkpoint.with_suffix(".stock.gguf")
+    config = variant.checkpoint / "config.json"
+    # transformers 5 spells the mixture's class in another way than the Hub, which is what the script knows.
+    config.write_text(config.read_text("utf-8").replace("PhimoeForCausalLM", "PhiMoEForCausalLM"), "utf-8")
     script = [sys.executable, str(llama_cpp / "convert_hf_to_gguf.py"), str(variant.checkpoint)]
     finished = subprocess.run([*script, "--outtype", "f32", "--outfile", str(out)], capture_output=True, check=False)
     return out if finished.returncode == 0 else None
@@ -107,7 +110,7 @@ def table(variants: list[Variant], llama_cpp: Path) -> list[str]:
                 place = (band.name, band.first, band.last)
                 mine = compare_rows(*place, ours[part], reference[part])
                 theirs = None if stock is None else compare_rows(*place, stock[part], reference[part])
-                other = "unsupported | " if theirs is None else f"{theirs.relative_error:.1e} | {theirs.kl:.1e}"
+                other = "unsupported | –" if theirs is None else f"{theirs.relative_error:.1e} | {theirs.kl:.1e}"
                 figures = f"{other} | {mine.relative_error:.1e} | {mine.kl:.1e}"
                 lines.append(f"| {variant.name} | {band.first}–{band.last} | {band.name} | {figures} |")
                 print(lines[-1], flush=True)

@@ -65,7 +65,9 @@ class LanguageModel:
             cancellation.check()
             raise explain_load_failure(self.path.name, log.problems())
         space = self.metadata("tokenizer.ggml.add_space_prefix")
-        self.vocabulary = Vocabulary(llama.llama_model_get_vocab(self._handle), add_space_prefix=space != "false")
+        self.vocabulary = Vocabulary(
+            llama.llama_model_get_vocab(self._handle), add_space_prefix=space != "false", stop_ids=header.stop_ids
+        )
         self.adapters: list[tuple[Any, float]] = []
         try:
             self._check_use()

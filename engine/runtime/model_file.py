@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from converter.errors import ConversionError
 from converter.gguf_file import GGUFHeader, read_header
-from converter.metadata import LOGIT_BIAS_KEY, LONG_ATTENTION_FACTOR_KEY, MASKED_TOKENS_KEY
+from converter.metadata import LOGIT_BIAS_KEY, LONG_ATTENTION_FACTOR_KEY, MASKED_TOKENS_KEY, STOP_IDS_KEY
 from engine.errors import EngineError
 from engine.runtime.sparse_mixer import SparseMixer
 
@@ -31,6 +31,7 @@ class ModelFile:
         long_attention_scale: what attention is scaled by under the long factors, relative to the short ones.
         logit_bias: float32 `[n_vocab]` that is a part of all logits and not of the graph; None for most models.
         masked_tokens: ids that are never sampled.
+        stop_ids: ids at which the checkpoint's own settings end an answer.
         sparse_mixer: what puts the weights of the experts right; None for models without experts of this kind.
     """
 
@@ -42,6 +43,7 @@ class ModelFile:
     long_attention_scale: float
     logit_bias: NDArray[np.float32] | None
     masked_tokens: NDArray[np.int64]
+    stop_ids: frozenset[int]
     sparse_mixer: SparseMixer | None
 
     @classmethod
@@ -70,6 +72,7 @@ class ModelFile:
             long_attention_scale=float(header.number(LONG_ATTENTION_FACTOR_KEY, short_scale)) / short_scale,
             logit_bias=_logit_bias(header),
             masked_tokens=_masked_tokens(header),
+            stop_ids=_stop_ids(header),
             sparse_mixer=SparseMixer.of(header),
         )
 
@@ -89,6 +92,11 @@ def _masked_tokens(header: GGUFHeader) -> NDArray[np.int64]:
     if tokens is None:
         return np.zeros(0, np.int64)
     return tokens[(tokens >= 0) & (tokens < _vocabulary_size(header))].astype(np.int64)
+
+
+def _stop_ids(header: GGUFHeader) -> frozenset[int]:
+    tokens = _numbers(header, STOP_IDS_KEY)
+    return frozenset() if tokens is None else frozenset(int(token) for token in tokens)
 
 
 def _vocabulary_size(header: GGUFHeader) -> int:

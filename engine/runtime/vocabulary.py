@@ -15,14 +15,18 @@ _ENDS_OF_PHI3 = ("<|end|>", "<|endoftext|>", "<|assistant|>")
 class Vocabulary:
     """Wrap llama.cpp's vocabulary; it lives as long as its model."""
 
-    def __init__(self, handle: Any, *, add_space_prefix: bool) -> None:
-        """Take the handle; `add_space_prefix` says whether a text gets a space in front when it is encoded."""
+    def __init__(self, handle: Any, *, add_space_prefix: bool, stop_ids: frozenset[int] = frozenset()) -> None:
+        """Take the handle.
+
+        `add_space_prefix` says whether a text gets a space in front when it is encoded; `stop_ids` end answers besides
+        those that llama.cpp knows.
+        """
         self._handle = handle
         self.size = int(llama.llama_vocab_n_tokens(handle))
         sentencepiece = int(llama.llama_vocab_type(handle)) == _TYPE_SENTENCEPIECE
         self.adds_space = sentencepiece and add_space_prefix
         ends = (self.find(piece) for piece in _ENDS_OF_PHI3)
-        self._more_ends = frozenset(token for token in ends if token is not None)
+        self._more_ends = stop_ids | frozenset(token for token in ends if token is not None)
 
     def encode(self, text: str, *, parse_special: bool = False, add_special: bool = False) -> list[int]:
         """Give the ids of a text; `parse_special` recognises special tokens in it, `add_special` adds BOS and EOS."""

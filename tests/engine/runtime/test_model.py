@@ -6,6 +6,7 @@ import sys
 import numpy as np
 import pytest
 
+from converter.convert import convert
 from engine.errors import EngineError
 from engine.protocol import Adapter, Count, Load, Logits, Message
 from engine.runtime import session as session_module
@@ -55,6 +56,15 @@ def test_the_vocabulary_ends_answers_where_phi_3_does(load_session, tiny):
     vocabulary = load_session(tiny[1])._model.vocabulary
     ends = [token for token in (1, 2, 31999, 32000, 32001, 32006, 32007, 32010) if vocabulary.is_end(token)]
     assert ends == [2, 32000, 32001, 32007]
+
+
+def test_the_stop_ids_of_the_checkpoint_end_answers(load_session, tiny, tmp_path):
+    folder = tmp_path / "own-stops"
+    shutil.copytree(tiny[0], folder)
+    (folder / "generation_config.json").write_text('{"eos_token_id": [32000, 32003]}')
+    path = convert(folder, tmp_path / "own-stops.gguf", outtype="bf16").path
+    assert load_session(path)._model.vocabulary.is_end(32003)
+    assert not load_session(tiny[1])._model.vocabulary.is_end(32003)
 
 
 def test_pieces_join_to_the_text(load_session, tiny, starter):
