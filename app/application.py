@@ -55,7 +55,7 @@ class Application(QObject):
         self._crash = CrashReporter(paths.logs, self)
         self._crash.install(self.chat.save_draft)
         for sentence in filter(None, [self._database.notice, self.settings.notice]):
-            self._notices.say(sentence)
+            self._notices.say_until_read(sentence)
         qt.aboutToQuit.connect(self.shutdown)
 
     def start(self) -> None:

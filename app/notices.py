@@ -30,7 +30,11 @@ class Notices(QObject):
 
     def say(self, sentence: str, action: str | None = None, on_action: Callable[[], object] | None = None) -> None:
         """Show a sentence for some seconds, with a button that does something about it."""
-        self._line.show_sentence(sentence, action, on_action)
+        self._line.show_sentence(sentence, action, on_action, stays=False)
+
+    def say_until_read(self, sentence: str) -> None:
+        """Show a sentence that must not be missed, until the user has answered it."""
+        self._line.show_sentence(sentence, self.tr("OK"), None, stays=True)
 
     def show_error(self, error: Exception) -> None:
         """Show a known failure: its sentence, and its remedy below."""
@@ -88,8 +92,10 @@ class _NoticeLine(QFrame):
         layout.addWidget(self._button)
         self.hide()
 
-    def show_sentence(self, sentence: str, action: str | None, on_action: Callable[[], object] | None) -> None:
-        """Show another sentence and start its time anew."""
+    def show_sentence(
+        self, sentence: str, action: str | None, on_action: Callable[[], object] | None, *, stays: bool
+    ) -> None:
+        """Show another sentence, and start its time anew unless it stays."""
         self._sentence.setText(sentence)
         self.setAccessibleName(sentence)
         self._button.setText(action or "")
@@ -98,7 +104,9 @@ class _NoticeLine(QFrame):
         self.place()
         self.show()
         self.raise_()
-        self._timer.start()
+        self._timer.stop()
+        if not stays:
+            self._timer.start()
 
     def place(self) -> None:
         """Stand in the middle above the lower edge."""

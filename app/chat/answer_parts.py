@@ -2,18 +2,15 @@
 
 from collections.abc import Callable
 
-from PySide6.QtCore import QTimer
-from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
 from app.chat.asks import TranscriptAsks
+from app.chat.copy_button import CopyButton
 from app.chat.outcome import Outcome, remedy_label
 from app.storage.messages import AnswerStats, Message
 from app.widgets.bars import ThinProgress
 from app.widgets.buttons import Button
 from app.widgets.labels import Label, WrappedLabel
-
-COPIED_MS = 1500
 
 
 class StatusRow(QWidget):
@@ -113,12 +110,7 @@ class AnswerActions(QWidget):
         """Make the row; `text` gives what Copy copies."""
         super().__init__(parent)
         self._message_id = 0
-        self._text = text
-        self._copy = Button(self.tr("Copy"), "small-text")
-        self._copy.setAccessibleName(self.tr("Copy this answer"))
-        self._copy.clicked.connect(self._copy_text)
-        self._copied = QTimer(self, singleShot=True, interval=COPIED_MS)
-        self._copied.timeout.connect(lambda: self._copy.setText(self.tr("Copy")))
+        self._copy = CopyButton(self.tr("Copy this answer"), text)
         self._regenerate = Button(self.tr("Regenerate"), "small-text")
         self._regenerate.clicked.connect(lambda: asks.regenerate_requested.emit(self._message_id))
         self._edit = Button(self.tr("Edit"), "small-text")
@@ -145,11 +137,6 @@ class AnswerActions(QWidget):
         """Disable what would disturb an answer that is being written."""
         for widget in (self._regenerate, self._edit, self._versions):
             widget.setEnabled(not busy)
-
-    def _copy_text(self) -> None:
-        QGuiApplication.clipboard().setText(self._text())
-        self._copy.setText(self.tr("Copied"))
-        self._copied.start()
 
     def _speed_text(self, stats: AnswerStats | None) -> str:
         if stats is None:

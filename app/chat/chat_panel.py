@@ -5,7 +5,7 @@ from functools import partial
 from typing import Any
 
 from PySide6.QtCore import Qt, QTimer, Signal
-from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QScrollArea, QVBoxLayout, QWidget
 
 from app.engine_bridge import EngineState
 from app.settings import PRESETS
@@ -22,7 +22,7 @@ PROMPT_LINES = 4
 TYPING_PAUSE_MS = 400
 
 
-class ChatPanel(QWidget):
+class ChatPanel(QScrollArea):
     """Set preset, temperature, top-p, longest reply and system prompt of a chat; show the model's figures."""
 
     sampling_changed = Signal(dict)
@@ -114,7 +114,9 @@ class ChatPanel(QWidget):
         self._prompt.textChanged.connect(self._pause.start)
 
     def _lay_out(self) -> None:
-        layout = QVBoxLayout(self)
+        content = QWidget()
+        content.setProperty("kind", "page")
+        layout = QVBoxLayout(content)
         layout.setContentsMargins(16, 17, 16, 16)
         layout.setSpacing(12)
         layout.addWidget(Label(self.tr("This chat"), "heading"))
@@ -135,6 +137,10 @@ class ChatPanel(QWidget):
         layout.addWidget(Hairline())
         layout.addWidget(WrappedLabel(self.tr("Everything stays on this computer."), "small"))
         layout.addStretch()
+        self.setWidget(content)
+        self.setWidgetResizable(True)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
 
     def _change(self, **values: float) -> None:
         self.set_sampling({**self._sampling, **values})

@@ -1,14 +1,14 @@
 """Show program code: its language and Copy above, lines that scroll sideways below."""
 
 from PySide6.QtCore import Qt
-from PySide6.QtGui import QColor, QGuiApplication, QTextCharFormat, QTextCursor, QTextOption, QWheelEvent
+from PySide6.QtGui import QColor, QTextCharFormat, QTextCursor, QTextOption, QWheelEvent
 from PySide6.QtWidgets import QFrame, QWidget
 
+from app.chat.copy_button import CopyButton
 from app.chat.highlight import Ink, Run, highlight
 from app.chat.markdown import Code
 from app.chat.text_view import GrowingText, line_format
 from app.theme import Theme
-from app.widgets.buttons import Button
 from app.widgets.labels import Label
 from app.widgets.surfaces import Hairline
 
@@ -28,9 +28,7 @@ class CodeBlock(QFrame):
         self._theme = theme
         self._code = Code("")
         self._language = Label("", "small", self)
-        self._copy = Button(self.tr("Copy"), "small-text", self)
-        self._copy.setAccessibleName(self.tr("Copy this code"))
-        self._copy.clicked.connect(lambda: QGuiApplication.clipboard().setText(self._code.text))
+        self._copy = CopyButton(self.tr("Copy this code"), lambda: self._code.text, self)
         self._line = Hairline(parent=self)
         self._text = _CodeText(theme, self)
 

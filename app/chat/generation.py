@@ -128,8 +128,9 @@ class Generation(QObject):
         self._end(stats)
 
     def _failed(self, error: EngineError) -> None:
-        sentence = " ".join(filter(None, [error.message, error.remedy]))
-        self._end(AnswerStats(error.code, notice=self._notice(sentence)))
+        # That the user has stopped it needs no explanation.
+        reasons = [] if error.code == "cancelled" else [error.message, error.remedy]
+        self._end(AnswerStats(error.code, notice=self._notice(*filter(None, reasons))))
 
     def _notice(self, *more: str) -> str | None:
         return " ".join([*self._notices, *more]) or None

@@ -15,7 +15,9 @@ from PySide6.QtGui import (
 
 from app.chat.markdown import Paragraph, Rule, Span
 from app.chat.text_view import GrowingText, line_format
+from app.widgets.text_field import LONG_WORD
 
+LONGEST_PLAIN = 20_000
 PARAGRAPH_GAP = 8
 TIGHT_GAP = 3
 INDENT = 22
@@ -28,8 +30,13 @@ class ProseView(GrowingText[Paragraph | Rule]):
     """Write paragraphs and rules; lists hang by tabs, so that copied text keeps its bullets."""
 
     def show_plain(self, text: str) -> None:
-        """Show a text as it was typed, without reading Markdown."""
-        self.set_items([Paragraph((Span(text),))])
+        """Show a text as it was typed, without reading Markdown; of a very long one only the beginning."""
+        if len(text) > LONGEST_PLAIN:
+            rest = self.locale().toString(len(text) - LONGEST_PLAIN)
+            note = self.tr("… and {0} more characters").format(rest)
+            self.set_items([Paragraph((Span(text[:LONGEST_PLAIN]),)), Paragraph((Span(note, italic=True),))])
+        else:
+            self.set_items([Paragraph((Span(text),))])
 
     def write_item(self, cursor: QTextCursor, item: Paragraph | Rule, first: bool) -> None:
         """Write one paragraph or rule."""
@@ -40,6 +47,9 @@ class ProseView(GrowingText[Paragraph | Rule]):
             cursor.insertBlock(form)
         if isinstance(item, Rule):
             return
+        # The mode holds for the whole text; one very long word is enough to need the other one.
+        if any(LONG_WORD.search(span.text) for span in item.spans):
+            self.setWordWrapMode(QTextOption.WrapMode.WrapAnywhere)
         if item.marker:
             cursor.insertText(f"{item.marker}\t", self.char_format(Span("")))
         self.insert_spans(cursor, item.spans, lambda char_format: self._adjust(char_format, item))

@@ -14,6 +14,7 @@ from app.widgets.buttons import Button, MenuButton
 from app.widgets.labels import Label
 
 HEIGHT = 52
+LONGEST_NAME = 36
 AMBER, RED = 0.8, 0.95
 
 
@@ -109,7 +110,10 @@ class ModelPicker(QWidget):
         self._state = state
         loading = state.kind == "loading"
         name = self.model_name()
-        self._button.set_label(name if name and state.kind != "none" else self.tr("Choose a model"))
+        shown = name if name and state.kind != "none" else self.tr("Choose a model")
+        width = self.fontMetrics().averageCharWidth() * LONGEST_NAME
+        self._button.set_label(self.fontMetrics().elidedText(shown, Qt.TextElideMode.ElideRight, width))
+        self._button.setToolTip(shown)
         self._sentence.setVisible(loading or state.kind == "failed")
         self._sentence.set_kind("bad" if state.kind == "failed" else "small")
         self._sentence.setText(self.tr("loading") if loading else self.tr("not loaded"))
@@ -131,7 +135,7 @@ class ModelPicker(QWidget):
         menu.clear()
         for choice in self._choices:
             words = f"{_titled(choice.title, choice.quantization)}\t{_size(choice.size_bytes)}"
-            action = menu.addAction(words, partial(self.load_requested.emit, choice.path))
+            action = menu.addAction(words.replace("&", "&&"), partial(self.load_requested.emit, choice.path))
             action.setCheckable(True)
             action.setChecked(choice.path == self._state.path and self._state.kind in ("ready", "loading"))
         menu.addSeparator()

@@ -7,6 +7,7 @@ from typing import Any
 
 from app.settings import Values
 from app.storage.messages import Message
+from engine.errors import EngineError
 from engine.protocol import Message as Turn
 from engine.protocol import Role, Sampling
 
@@ -31,7 +32,12 @@ def sampling_of(values: Values, own: Mapping[str, Any]) -> tuple[Sampling, int]:
     """Return how the next token is drawn and how long the answer may be: the chat's own values before the settings."""
     chosen = {name: own[name] for name in OWN_VALUES if _is_number(own.get(name))}
     length = own.get("max_tokens", values.max_tokens)
-    return replace(values.sampling(), **chosen), int(length) if _is_number(length) else values.max_tokens
+    max_tokens = int(length) if _is_number(length) and length >= 0 else values.max_tokens
+    try:
+        return replace(values.sampling(), **chosen), max_tokens
+    except EngineError:
+        # The stored values of a chat may be damaged; it is answered all the same.
+        return values.sampling(), max_tokens
 
 
 def shown_sampling(values: Values, own: Mapping[str, Any]) -> dict[str, Any]:

@@ -37,4 +37,5 @@ class MenuButton(Button):
 
     def set_label(self, text: str) -> None:
         """Show the choice."""
-        self.setText(f"{text} ▾")
+        # A single & would be taken for a keyboard mark.
+        self.setText(f"{text.replace('&', '&&')} ▾")

@@ -1,7 +1,7 @@
 """Check the keys and the size of the composer."""
 
 import pytest
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QMimeData, Qt
 from PySide6.QtWidgets import QPlainTextEdit, QPushButton
 from pytestqt.qtbot import QtBot
 
@@ -74,3 +74,10 @@ def test_it_grows_with_the_text_up_to_ten_lines(composer: Composer) -> None:
 def test_one_long_line_is_counted_as_it_is_shown(composer: Composer) -> None:
     composer.set_text("word " * 60)
     assert edit(composer).height() > edit(composer).fontMetrics().lineSpacing() * 3
+
+
+def test_a_huge_paste_is_taken(composer: Composer) -> None:
+    data = QMimeData()
+    data.setText("x" * 200_000)
+    edit(composer).insertFromMimeData(data)
+    assert len(composer.text()) == 200_000

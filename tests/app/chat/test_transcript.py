@@ -5,6 +5,7 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QPlainTextEdit, QPushButton
 from pytestqt.qtbot import QtBot
 
+from app.chat.prose import ProseView
 from app.chat.transcript import TranscriptView
 from app.storage.messages import AnswerStats, Message
 from app.theme import Theme
@@ -145,3 +146,19 @@ def test_text_of_another_size_is_measured_again(qtbot: QtBot, transcript: Transc
     theme.set_scale(1.6)
     qtbot.waitUntil(lambda: transcript._rows[-1].height > before)
     theme.reset_scale()
+
+
+@pytest.mark.parametrize("text", ["x" * 300_000, "word " * 100_000, "a\n" * 50_000], ids=["word", "words", "lines"])
+def test_a_huge_message_does_not_stop_the_window(transcript: TranscriptView, text: str) -> None:
+    transcript.set_messages([Message(1, 1, None, "user", text, 0.0, False, None)])
+    assert built(transcript) == [1]
+    shown = transcript.findChild(ProseView)
+    assert shown is not None
+    assert shown.toPlainText().endswith("more characters")
+
+
+def test_an_answer_of_one_endless_word_is_shown(transcript: TranscriptView) -> None:
+    transcript.set_messages([Message(1, 1, None, "assistant", "ha" * 20_000, 0.0, False, STATS)])
+    shown = transcript.findChild(ProseView)
+    assert shown is not None
+    assert len(shown.toPlainText()) == 40_000

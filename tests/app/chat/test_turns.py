@@ -34,6 +34,7 @@ def test_a_chats_own_values_come_before_the_settings() -> None:
     sampling, length = sampling_of(values, {"temperature": 1.0, "max_tokens": 0, "top_p": "broken"})
     assert (sampling.temperature, sampling.top_p, sampling.seed, length) == (1.0, 0.5, 7, 0)
     assert shown_sampling(values, {})["max_tokens"] == 100
+    assert sampling_of(values, {"temperature": -5, "max_tokens": -1}) == (values.sampling(), 100)
 
 
 def test_how_an_answer_ended_is_told_in_words() -> None:

@@ -1,0 +1,134 @@
+"""Check that an answer is stored before it is shown, and that its waits and ends are told."""
+
+from collections.abc import Iterator
+
+import pytest
+from pytestqt.qtbot import QtBot
+
+from app.chat.generation import PATIENCE_MS, Generation
+from app.engine_bridge import Answering, EngineBridge
+from app.storage.conversations import Conversations
+from app.storage.errors import StorageError
+from app.storage.messages import Message, Messages
+from engine.protocol import ChatResult, Done, Event, Failed, Notice, Progress, Token
+from tests.helpers.workers import fake_worker
+
+RESULT = ChatResult("stop", "one two", 5, 2, 2, 9, 64, 3.0, 4.0, 5.0, 40.0)
+
+
+@pytest.fixture
+def bridge(qtbot: QtBot) -> Iterator[EngineBridge]:
+    made = EngineBridge(fake_worker("behaves"))
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def answer(conversations: Conversations, messages: Messages) -> Message:
+    chat = conversations.create("Chat")
+    question = messages.add(chat.id, None, "user", "Go on.")
+    return messages.add(chat.id, question.id, "assistant", streaming=True)
+
+
+@pytest.fixture
+def answering(bridge: EngineBridge) -> Answering:
+    return Answering(bridge)
+
+
+@pytest.fixture
+def generation(bridge: EngineBridge, messages: Messages, answering: Answering, answer: Message) -> Generation:
+    return Generation(bridge, messages, answering, answer.id)
+
+
+def feed(answering: Answering, *events: Event) -> None:
+    for event in events:
+        answering.take(event)
+
+
+def test_every_piece_is_stored_before_it_is_shown(
+    qtbot: QtBot, generation: Generation, answering: Answering, messages: Messages, answer: Message
+) -> None:
+    shown: list[str] = []
+
+    def check(message_id: int, text: str) -> None:
+        shown.append(text)
+        stored = messages.get(message_id)
+        assert stored is not None
+        assert stored.text == "".join(shown)
+
+    generation.text_stored.connect(check)
+    feed(answering, Token(1, "one "), Token(1, "t"), Token(1, "wo"))
+    qtbot.waitUntil(lambda: "".join(shown) == "one two")
+    assert shown == ["one ", "two"]
+    with qtbot.waitSignal(generation.ended):
+        feed(answering, Done(1, RESULT))
+    stored = messages.get(answer.id)
+    assert stored is not None
+    assert stored.stats is not None
+    assert (stored.text, stored.streaming, stored.stats.tokens_per_second) == ("one two", False, 40.0)
+
+
+def test_a_wait_is_told_only_when_it_is_long(qtbot: QtBot, generation: Generation, answering: Answering) -> None:
+    told: list[tuple[object, object]] = []
+    generation.status_changed.connect(lambda _, sentence, fraction: told.append((sentence, fraction)))
+    feed(answering, Progress(1, "prefill", 10, 100))
+    assert told == []
+    qtbot.waitUntil(lambda: bool(told), timeout=PATIENCE_MS * 20)
+    feed(answering, Progress(1, "prefill", 40, 100), Progress(1, "reread", 1, 4), Token(1, "x"))
+    assert told == [
+        ("Reading the conversation, 10 %", 0.1),
+        ("Reading the conversation, 40 %", 0.4),
+        ("Long conversation: reading it again, 25 %", 0.25),
+        (None, None),
+    ]
+
+
+def test_a_notice_is_told_at_once_and_kept(
+    qtbot: QtBot, generation: Generation, answering: Answering, messages: Messages, answer: Message
+) -> None:
+    sentence = "The 2 oldest messages were left out."
+    with qtbot.waitSignal(generation.noticed) as noticed:
+        feed(answering, Notice(1, "turns_dropped", sentence, 2))
+    assert noticed.args == [answer.id, sentence]
+    feed(answering, Failed(1, "worker_died", "The engine stopped.", "Try again."))
+    stored = messages.get(answer.id)
+    assert stored is not None
+    assert stored.stats is not None
+    assert stored.stats.finish_reason == "worker_died"
+    assert stored.stats.notice == f"{sentence} The engine stopped. Try again."
+
+
+def test_a_full_disk_ends_the_answer_and_is_told(
+    qtbot: QtBot,
+    generation: Generation,
+    answering: Answering,
+    messages: Messages,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    cancelled: list[bool] = []
+    answering.on_cancel(lambda: cancelled.append(True))
+
+    def fail(message_id: int, text: str) -> None:
+        raise StorageError("disk_full", "The disk is full: the chat could not be saved.")
+
+    monkeypatch.setattr(messages, "append_text", fail)
+    shown: list[str] = []
+    generation.text_stored.connect(lambda _, text: shown.append(text))
+    with qtbot.waitSignal(generation.storage_failed):
+        feed(answering, Token(1, "lost"))
+    assert cancelled == [True]
+    assert shown == []
+    with qtbot.waitSignal(generation.ended):
+        feed(answering, Done(1, RESULT))
+
+
+def test_what_arrived_before_the_window_closes_is_kept(
+    generation: Generation, answering: Answering, messages: Messages, answer: Message
+) -> None:
+    feed(answering, Token(1, "one "), Token(1, "two"))
+    generation.abandon()
+    feed(answering, Token(1, "three"))
+    stored = messages.get(answer.id)
+    assert stored is not None
+    assert stored.stats is not None
+    assert (stored.text, stored.stats.finish_reason) == ("one two", "interrupted")
