@@ -61,7 +61,7 @@ class Application(QObject):
     def start(self) -> None:
         """Show the window, load a model while the user looks at it, and build what is not seen yet."""
         self.window.show()
-        self.chat_page.composer.take_focus()
+        self._go_to_composer()
         self.chat.models.load_again()
         QTimer.singleShot(AFTER_FIRST_PAINT_MS, self, self.build_other_pages)
 
@@ -115,6 +115,7 @@ class Application(QObject):
         window.new_chat_requested.connect(self._go_to_composer)
         window.search_requested.connect(self.chats.focus_search)
         window.composer_requested.connect(self._go_to_composer)
+        window.page_shown.connect(lambda key: self.chat_page.composer.take_focus() if key == CHAT else None)
         window.stop_requested.connect(chat.stop)
         window.copy_last_requested.connect(self._copy_last_answer)
         window.closing.connect(QApplication.quit)
@@ -127,7 +128,6 @@ class Application(QObject):
 
     def _go_to_composer(self) -> None:
         self.window.show_page(CHAT)
-        self.chat_page.composer.take_focus()
 
     def _copy_last_answer(self) -> None:
         text = self.chat.last_answer()

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
 from app.chat.asks import TranscriptAsks
@@ -10,7 +11,7 @@ from app.chat.outcome import Outcome, remedy_label
 from app.storage.messages import AnswerStats, Message
 from app.widgets.bars import ThinProgress
 from app.widgets.buttons import Button
-from app.widgets.labels import Label, WrappedLabel
+from app.widgets.labels import ElidedLabel, Label, WrappedLabel
 
 
 class StatusRow(QWidget):
@@ -117,14 +118,14 @@ class AnswerActions(QWidget):
         self._edit.setAccessibleName(self.tr("Edit the message above"))
         self._edit.clicked.connect(lambda: asks.edit_requested.emit(self._message_id))
         self._versions = VersionSwitch(asks)
-        self._speed = Label("", "small")
+        self._speed = ElidedLabel("", "small")
+        self._speed.setAlignment(Qt.AlignmentFlag.AlignRight)
         layout = QHBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(6)
         for widget in (self._copy, self._regenerate, self._edit, self._versions):
             layout.addWidget(widget)
-        layout.addStretch()
-        layout.addWidget(self._speed)
+        layout.addWidget(self._speed, 1)
 
     def show_message(self, message: Message) -> None:
         """Show the row for a finished answer."""

@@ -17,7 +17,7 @@ from app.storage.messages import Message
 from app.theme import Theme
 
 BLOCK_GAP = 10
-ROW_GAP = 6
+ROW_GAP = 8
 # Room on both sides of the text for the frames of buttons, whose letters stand in line with it.
 GUTTER = 6
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate
 
-from PySide6.QtCore import Qt, QTimer, Signal
+from PySide6.QtCore import Qt, QTimer
 from PySide6.QtGui import QResizeEvent, QShowEvent
 from PySide6.QtWidgets import QAbstractScrollArea, QApplication, QFrame, QWidget
 
@@ -58,8 +58,6 @@ class _Anchor:
 
 class TranscriptView(QAbstractScrollArea):
     """Be the scrolling column of messages."""
-
-    following_changed = Signal(bool)
 
     def __init__(self, theme: Theme, parent: QWidget | None = None) -> None:
         """Make an empty transcript."""
@@ -171,7 +169,7 @@ class TranscriptView(QAbstractScrollArea):
 
     def jump_to_latest(self) -> None:
         """Go to the end and follow what comes."""
-        self._set_following(True)
+        self._following = True
         self._place()
 
     def show_message(self, message_id: int) -> None:
@@ -197,7 +195,7 @@ class TranscriptView(QAbstractScrollArea):
         if self._placing:
             return
         bar = self.verticalScrollBar()
-        self._set_following(bar.value() >= bar.maximum() - NEAR_END)
+        self._following = bar.value() >= bar.maximum() - NEAR_END
         self._anchor = self._anchor_at(bar.value())
         self._place()
 
@@ -212,14 +210,9 @@ class TranscriptView(QAbstractScrollArea):
 
     def _hold(self, anchor: _Anchor) -> None:
         """Show this place and follow the end no longer."""
-        self._set_following(False)
+        self._following = False
         self._anchor = anchor
         self._place()
-
-    def _set_following(self, following: bool) -> None:
-        if following != self._following:
-            self._following = following
-            self.following_changed.emit(following)
 
     def _column_width(self) -> int:
         return max(min(self.viewport().width(), COLUMN_WIDTH) - 2 * COLUMN_PADDING, 120) + 2 * GUTTER

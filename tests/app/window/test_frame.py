@@ -40,6 +40,7 @@ def test_keys_lead_to_the_pages(qtbot: QtBot, application: Application) -> None:
     assert application.others.settings_page.isVisible()
     press(qtbot, Qt.Key.Key_1)
     assert application.chat_page.isVisible()
+    assert application.chat_page.composer.isAncestorOf(QApplication.focusWidget())
 
 
 def test_keys_lead_to_search_and_composer(qtbot: QtBot, application: Application) -> None:
