@@ -235,8 +235,14 @@ class TranscriptView(QAbstractScrollArea):
         """Build what is near, learn true heights, and put everything in its place."""
         if self._placing or not self.isVisible():
             return
-        self._placing = True
         self._pending.stop()
+        self._placing = True
+        try:
+            self._place_near()
+        finally:
+            self._placing = False
+
+    def _place_near(self) -> None:
         height = self.viewport().height()
         # Each pass builds what the last one found near; heights settle after very few.
         for _ in range(8):
@@ -260,7 +266,6 @@ class TranscriptView(QAbstractScrollArea):
                 view.setGeometry(left, tops[index] - value, self._column_width(), self._rows[index].height)
                 view.show()
         self._place_jump(value < total - height - NEAR_END)
-        self._placing = False
 
     def _value_of_anchor(self, tops: list[int], total: int, height: int) -> int:
         index = min(self._anchor.row, len(self._rows) - 1)
