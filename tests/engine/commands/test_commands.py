@@ -109,7 +109,14 @@ def test_wrong_usage_gives_one_line_and_2(capsys, arguments):
 def test_the_interrupt_key_ends_an_answer_with_130(tiny):
     # A model of random weights does not come to an end by itself.
     command = python_command("engine", "chat", "--model", str(tiny[1]), "--prompt", "Tell a story.")
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=child_environment())
+    process = subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=child_environment(),
+        # A test run in the background of a shell ignores the key, and so would its children.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
     assert process.stdout.read(1)
     os.kill(process.pid, signal.SIGINT)
     _, errors = process.communicate(timeout=60)
