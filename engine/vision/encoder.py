@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.errors import EngineError
+from engine.vision.blas_threads import BlasThreads
 from engine.vision.clip import MtmdTower
 from engine.vision.clip_blas import BlasTower
 from engine.vision.companion import Companion
@@ -30,9 +31,6 @@ class Tower(Protocol):
     def encode(self, crops: Floats, on_progress: Callable[[float], None]) -> Floats:
         """Return feature maps of crops."""
 
-    def close(self) -> None:
-        """Give back memory and threads."""
-
 
 class PictureEncoder:
     """Encode pictures with one companion file; the tower is loaded when it is first needed.
@@ -44,7 +42,7 @@ class PictureEncoder:
         """Open the companion; raises EngineError where it cannot be used."""
         self._companion = Companion(companion)
         self._cache = cache
-        self._threads = threads
+        self._threads = BlasThreads(threads)
         self._use_gpu = use_gpu
         self._tower: Tower | None = None
         self._projector: Projector | None = None
@@ -75,20 +73,21 @@ class PictureEncoder:
         return embeddings
 
     def close(self) -> None:
-        """Give back memory and threads; the encoder can be used again."""
-        if self._tower is not None:
+        """Give back memory and threads; what is cached can still be had."""
+        if isinstance(self._tower, MtmdTower):
             self._tower.close()
         self._tower = self._projector = None
+        self._threads.close()
 
     def _load_tower(self) -> Tower:
         if self._tower is None and self._use_gpu:
             with contextlib.suppress(EngineError):  # the GPU may have too little memory left
-                self._tower = MtmdTower(self._companion, self._threads, use_gpu=True)
+                self._tower = MtmdTower(self._companion, self._threads.count, use_gpu=True)
         if self._tower is None:
             self._tower = BlasTower(self._companion, self._threads)
         return self._tower
 
     def _load_projector(self) -> Projector:
         if self._projector is None:
-            self._projector = Projector(self._companion)
+            self._projector = Projector(self._companion, self._threads)
         return self._projector

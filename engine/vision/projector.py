@@ -7,6 +7,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.vision.blas_threads import BlasThreads
 from engine.vision.companion import PATCHES_PER_SIDE, Companion
 from engine.vision.hd_transform import TOKENS_PER_SIDE, CropGrid
 
@@ -14,14 +15,15 @@ Floats = NDArray[np.float32]
 
 _STEPS_PER_UNIT = 64
 _GELU_END = 8  # beyond it GELU is 0 or its argument, to float32's last digit
-_CACHED_ROWS = 32
+_CACHED_ROWS = 8
 
 
 class Projector:
     """Hold the projector's weights as float32."""
 
-    def __init__(self, companion: Companion) -> None:
+    def __init__(self, companion: Companion, threads: BlasThreads) -> None:
         """Read the weights, and project the two separators once: each row is projected on its own."""
+        self._threads = threads
         self._order = companion.settings.hd_transform_order
         self._first = companion.tensor("mm.hd.0.weight"), companion.tensor("mm.hd.0.bias")
         self._second = companion.tensor("mm.hd.2.weight"), companion.tensor("mm.hd.2.bias")
@@ -34,7 +36,7 @@ class Projector:
         side, half = PATCHES_PER_SIDE, TOKENS_PER_SIDE
         hidden = features.shape[-1]
         quads = features.reshape(-1, half, side // half, half, side // half, hidden).transpose(0, 1, 3, 2, 4, 5)
-        projected = np.stack([self._project(crop) for crop in quads.reshape(-1, half * half, 4 * hidden)])
+        projected = self._project(quads.reshape(-1, 4 * hidden)).reshape(-1, half * half, len(self._line_end))
         tiles = projected[1:].reshape(grid.rows, grid.columns, half, half, -1).transpose(0, 2, 1, 3, 4)
         parts = self._lines(tiles.reshape(grid.rows * half, grid.columns * half, -1))
         whole = self._lines(projected[0].reshape(half, half, -1))
@@ -48,12 +50,18 @@ class Projector:
         return np.concatenate([rows, ends], axis=1).reshape(-1, rows.shape[-1])
 
     def _project(self, tokens: Floats) -> Floats:
-        wide: Floats = tokens @ self._first[0].T
-        wide += self._first[1]
-        for start in range(0, len(wide), _CACHED_ROWS):
-            self._gelu.apply(wide[start : start + _CACHED_ROWS])
-        result: Floats = wide @ self._second[0].T
-        result += self._second[1]
+        result = np.empty((len(tokens), len(self._second[1])), np.float32)
+
+        def project(rows: slice) -> None:
+            wide: Floats = tokens[rows] @ self._first[0].T
+            wide += self._first[1]
+            for start in range(0, len(wide), _CACHED_ROWS):
+                self._gelu.apply(wide[start : start + _CACHED_ROWS])
+            np.matmul(wide, self._second[0].T, out=result[rows])
+            result[rows] += self._second[1]
+
+        with self._threads.one_product_each():
+            self._threads.run(project, self._threads.shares(len(tokens)))
         return result
 
 

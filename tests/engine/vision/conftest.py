@@ -3,6 +3,7 @@
 import pytest
 
 from converter.convert import convert
+from engine.vision.blas_threads import BlasThreads
 from engine.vision.embedding_cache import EmbeddingCache
 from engine.vision.encoder import PictureEncoder
 from tests.helpers.fixtures import unpack_checkpoint
@@ -24,5 +25,13 @@ def vision_model(vision_checkpoint, tmp_path_factory):
 def encoder(vision_model):
     """Give an encoder on the CPU that keeps what it has encoded."""
     made = PictureEncoder(vision_model.companion, EmbeddingCache(None), threads=2)
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="session")
+def threads():
+    """Give two threads for products."""
+    made = BlasThreads(2)
     yield made
     made.close()

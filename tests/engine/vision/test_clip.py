@@ -9,6 +9,7 @@ from converter.checkpoint import Checkpoint
 from converter.clip_companion import companion_file
 from converter.ggml_types import file_type
 from converter.gguf_stream import write_gguf
+from engine.vision.blas_threads import BlasThreads
 from engine.vision.clip import GgmlTensor, MtmdTower, load_ggml
 from engine.vision.clip_blas import MOST_CROPS_AT_ONCE, BlasTower
 from engine.vision.companion import Companion
@@ -36,11 +37,19 @@ def small_companion(vision_checkpoint, tmp_path_factory):
 
 
 @pytest.fixture
-def towers(companion):
-    made = [BlasTower(companion, 2), MtmdTower(companion, 2, use_gpu=False)]
-    yield made
-    for tower in made:
-        tower.close()
+def mtmd(companion):
+    tower = MtmdTower(companion, 2, use_gpu=False)
+    yield tower
+    tower.close()
+
+
+@pytest.fixture
+def towers(companion, threads, mtmd):
+    return [BlasTower(companion, threads), mtmd]
+
+
+def ignore(done):
+    pass
 
 
 def crops_of(case):
@@ -51,10 +60,10 @@ def relative_error(ours, wanted):
     return np.linalg.norm(ours - wanted) / np.linalg.norm(wanted)
 
 
-def embeddings(tower, companion, case):
+def embeddings(tower, companion, threads, case):
     picture = case.open()
     grid = crop_grid(picture.width, picture.height, case.num_crops)
-    return Projector(companion).project(tower.encode(crops_of(case), lambda done: None), grid)
+    return Projector(companion, threads).project(tower.encode(crops_of(case), ignore), grid)
 
 
 def check(ours, case, tolerance):
@@ -69,26 +78,30 @@ def test_the_tower_on_the_cpu_is_the_reference(encoder, case):
 
 
 @pytest.mark.parametrize("case", [case for case in ONE_PICTURE if case.num_crops == 4], ids=str)
-def test_mtmd_is_within_the_bounds(companion, case):
-    tower = MtmdTower(companion, 2, use_gpu=False)
-    check(embeddings(tower, companion, case), case, 2e-3)
-    tower.close()
+def test_mtmd_is_within_the_bounds(companion, mtmd, threads, case):
+    check(embeddings(mtmd, companion, threads, case), case, 2e-3)
 
 
-def test_eight_bits_stay_near(small_companion):
-    case = ONE_PICTURE[0]
-    tower = BlasTower(small_companion, 2)
-    check(embeddings(tower, small_companion, case), case, 3e-2)
-    tower.close()
+def test_eight_bits_stay_near(small_companion, threads):
+    check(
+        embeddings(BlasTower(small_companion, threads), small_companion, threads, ONE_PICTURE[0]), ONE_PICTURE[0], 3e-2
+    )
 
 
-def test_crops_do_not_influence_each_other(companion):
+def test_crops_do_not_influence_each_other(companion, threads):
     crops = np.random.default_rng(0).standard_normal((MOST_CROPS_AT_ONCE + 2, 3, 336, 336)).astype(np.float32)
-    tower = BlasTower(companion, 1)
-    together = tower.encode(crops, lambda done: None)
-    alone = np.concatenate([tower.encode(crop[None], lambda done: None) for crop in crops])
+    tower = BlasTower(companion, threads)
+    together = tower.encode(crops, ignore)
+    alone = np.concatenate([tower.encode(crop[None], ignore) for crop in crops])
     assert relative_error(together, alone) < 1e-5
-    tower.close()
+
+
+def test_the_number_of_threads_does_not_matter(companion, threads):
+    crops = crops_of(ONE_PICTURE[0])
+    several = BlasThreads(5)
+    wanted = BlasTower(companion, threads).encode(crops, ignore)
+    assert relative_error(BlasTower(companion, several).encode(crops, ignore), wanted) < 1e-5
+    several.close()
 
 
 def test_progress_rises_to_the_number_of_crops(towers):
@@ -110,15 +123,15 @@ def test_a_cancelled_tower_can_be_used_again(towers):
 
     crops = crops_of(ONE_PICTURE[0])[:2]
     for tower in towers:
-        before = tower.encode(crops, lambda done: None)
+        before = tower.encode(crops, ignore)
         with pytest.raises(Enough):
             tower.encode(crops, cancel)
-        assert np.array_equal(tower.encode(crops, lambda done: None), before)
+        assert np.array_equal(tower.encode(crops, ignore), before)
 
 
 def test_nothing_is_written_to_standard_output(vision_model, capfd):
     tower = MtmdTower(Companion(vision_model.companion), 1, use_gpu=False)
-    tower.encode(crops_of(ONE_PICTURE[0])[:1], lambda done: None)
+    tower.encode(crops_of(ONE_PICTURE[0])[:1], ignore)
     tower.close()
     tower.close()
     assert capfd.readouterr() == ("", "")

@@ -26,8 +26,8 @@ def test_gelu_of_large_numbers_is_their_positive_part():
     assert np.allclose(values, [0, 0, 0, 8, 100, 1e30], atol=1e-7)
 
 
-def test_rows_of_crops_are_put_together_before_the_separators(vision_model):
-    projector = Projector(Companion(vision_model.companion))
+def test_rows_of_crops_are_put_together_before_the_separators(vision_model, threads):
+    projector = Projector(Companion(vision_model.companion), threads)
     features = np.random.default_rng(0).standard_normal((7, 576, 64)).astype(np.float32)
     grid = CropGrid(2, 3)
     ours = projector.project(features, grid)
@@ -41,11 +41,11 @@ def test_rows_of_crops_are_put_together_before_the_separators(vision_model):
     assert np.allclose(whole[-156:], ours[-156:], atol=1e-5)
 
 
-def test_the_first_generation_puts_the_whole_picture_first(vision_model):
+def test_the_first_generation_puts_the_whole_picture_first(vision_model, threads):
     companion = Companion(vision_model.companion)
     features = np.random.default_rng(0).standard_normal((3, 576, 64)).astype(np.float32)
-    late = Projector(companion).project(features, CropGrid(2, 1))
+    late = Projector(companion, threads).project(features, CropGrid(2, 1))
     object.__setattr__(companion.settings, "hd_transform_order", "glb_sub")
-    early = Projector(companion).project(features, CropGrid(2, 1))
+    early = Projector(companion, threads).project(features, CropGrid(2, 1))
     parts = 24 * 13
     assert np.array_equal(early, np.concatenate([late[parts + 1 :], late[parts : parts + 1], late[:parts]]))
