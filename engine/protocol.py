@@ -12,9 +12,10 @@ from typing import Literal
 from engine.errors import EngineError
 
 PROTOCOL = 1
+MAX_CROPS = 64
 
 Role = Literal["system", "user", "assistant"]
-Stage = Literal["load", "prefill", "reread"]
+Stage = Literal["load", "picture", "prefill", "reread"]
 FinishReason = Literal["stop", "length", "cancelled"]
 
 
@@ -24,12 +25,22 @@ def require(condition: bool, sentence: str) -> None:
         raise EngineError("bad_request", sentence)
 
 
+def _check_crops(number: int) -> None:
+    require(0 <= number <= MAX_CROPS, f"A picture is cut into at most {MAX_CROPS} crops (0: as the model's own).")
+
+
 @dataclass(frozen=True, slots=True)
 class Message:
-    """Hold one turn of a conversation."""
+    """Hold one turn of a conversation; `pictures` are paths of files, which the turn shows before its text."""
 
     role: Role
     content: str
+    pictures: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Refuse pictures that are not the user's."""
+        require(self.role == "user" or not self.pictures, "Only a turn of the user can have pictures.")
+        require(all(self.pictures), "The path of a picture is empty.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +83,8 @@ class Load:
     """Ask for a model to be loaded in place of the present one.
 
     `context` is the most tokens a conversation may reach (0: what the model was trained for); 0 threads are chosen by
-    the engine; `gpu_layers` -1 means as many as fit.
+    the engine; `gpu_layers` -1 means as many as fit. `companion` is the file with a vision model's tower (empty: the
+    one beside the model), `picture_cache` a folder for embeddings of pictures (empty: kept in memory only).
     """
 
     path: str
@@ -81,6 +93,8 @@ class Load:
     batch_threads: int = 0
     gpu_layers: int = -1
     adapters: tuple[Adapter, ...] = ()
+    companion: str = ""
+    picture_cache: str = ""
 
     def __post_init__(self) -> None:
         """Refuse values outside their range."""
@@ -98,18 +112,24 @@ class Unload:
 
 @dataclass(frozen=True, slots=True)
 class Chat:
-    """Ask for the next answer of a conversation; `max_tokens` 0 means to the end of the context."""
+    """Ask for the next answer of a conversation.
+
+    `max_tokens` 0 means to the end of the context. `num_crops` is into how many crops a picture is cut at most (0: what
+    the model's own processor takes).
+    """
 
     messages: tuple[Message, ...]
     sampling: Sampling = field(default_factory=Sampling)
     max_tokens: int = 0
     stop: tuple[str, ...] = ()
+    num_crops: int = 0
 
     def __post_init__(self) -> None:
         """Refuse an empty conversation and values outside their range."""
         require(bool(self.messages), "The conversation is empty.")
         require(0 <= self.max_tokens < 2**31, "max_tokens must be 0 (no limit) or a positive number.")
         require(len(self.stop) <= 64 and all(self.stop), "Stop sequences are at most 64 texts, none empty.")
+        _check_crops(self.num_crops)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,10 +137,12 @@ class Count:
     """Ask how many tokens a conversation takes."""
 
     messages: tuple[Message, ...]
+    num_crops: int = 0
 
     def __post_init__(self) -> None:
         """Refuse an empty conversation."""
         require(bool(self.messages), "The conversation is empty.")
+        _check_crops(self.num_crops)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,12 +152,14 @@ class Logits:
     out: str
     tokens: tuple[int, ...] | None = None
     messages: tuple[Message, ...] | None = None
+    num_crops: int = 0
 
     def __post_init__(self) -> None:
         """Refuse anything but one non-empty source of tokens."""
         require((self.tokens is None) != (self.messages is None), "Give either tokens or messages.")
         require(bool(self.tokens or self.messages), "There is nothing to evaluate.")
         require(bool(self.out), "The path of the result is empty.")
+        _check_crops(self.num_crops)
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +205,11 @@ class Device:
 
 @dataclass(frozen=True, slots=True)
 class LoadedModel:
-    """Describe the loaded model; `runs_on` says where it computes and why."""
+    """Describe the loaded model.
+
+    `runs_on` says where it computes and why; `num_crops` is into how many crops its own processor cuts a picture at most
+    (0: it sees none); beyond `faithful_context` tokens its answers are approximate (0: nowhere).
+    """
 
     name: str
     architecture: str
@@ -195,6 +223,8 @@ class LoadedModel:
     gpu_layers: int
     threads: int
     batch_threads: int
+    num_crops: int = 0
+    faithful_context: int = 0
 
 
 @dataclass(frozen=True, slots=True)

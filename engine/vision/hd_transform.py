@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from engine.errors import EngineError
+from engine.protocol import MAX_CROPS
 
 CROP = 336
 TOKENS_PER_SIDE = 12
 FAST_CROPS = 4
 FINE_CROPS = 16
-MAX_CROPS = 64
 _WHITE = 255
 _BICUBIC_A = -0.75  # as torch.nn.functional.interpolate has it; other programs use -0.5
 

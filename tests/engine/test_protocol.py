@@ -40,10 +40,11 @@ from engine.wire import RequestError, decode_event, decode_request, encode_event
 HELLO = (Message("user", "Hello"),)
 MODEL = LoadedModel("Starter", "phi3", "Q4_1", 1, 2, 3, 4, True, "CPU", 0, 1, 2)
 REQUESTS = [
-    Load("m.gguf", 4096, 1, 2, -1, (Adapter("a.gguf", 0.5),)),
+    Load("m.gguf", 4096, 1, 2, -1, (Adapter("a.gguf", 0.5),), "m.mmproj.gguf", "cache"),
     Unload(),
     Chat(HELLO, Sampling(seed=3), 5, ("END",)),
-    Count(HELLO),
+    Chat((Message("user", "What is it?", ("a.png", "b.png")),), num_crops=4),
+    Count(HELLO, 16),
     Logits("out.npz", tokens=(1, 2)),
     Logits("out.npz", messages=HELLO),
     Cancel(3),
