@@ -15,7 +15,7 @@ from converter.gguf_files import FileToWrite, write_files
 from converter.gguf_stream import Progress as Progress
 from converter.gguf_stream import ProgressCallback, TensorToWrite
 from converter.gguf_writer import TensorSpec, string
-from converter.metadata import SOURCE_ARCHITECTURE_KEY, general_metadata, vocabulary_metadata
+from converter.metadata import SOURCE_ARCHITECTURE_KEY, WITH_PICTURES, general_metadata, vocabulary_metadata
 from converter.model_plan import ModelPlan
 from converter.row_encoding import Quantizer, pack_rows
 from converter.tensor_types import check_file_type, choose_types
@@ -28,7 +28,6 @@ ARCHITECTURES: dict[str, Callable[[Checkpoint], ModelPlan]] = {
     "phi3small": phi3small.plan,
     "phi3_v": phi3_v.plan,
 }
-WITH_PICTURES = ("phi3_v",)
 
 
 @dataclass(frozen=True)

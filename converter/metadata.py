@@ -15,6 +15,8 @@ QUANTIZATION_VERSION = 2
 VERSION_KEY = "phidelity.converter.version"
 SOURCE_NAME_KEY = "phidelity.source.name"
 SOURCE_ARCHITECTURE_KEY = "phidelity.source.architecture"
+# Values of it whose models see pictures.
+WITH_PICTURES = ("phi3_v",)
 ADDED_TOKENS_KEY = "phidelity.tokenizer.added_tokens"
 PREFIX_KEY = "phidelity.tokenizer.prefix"
 STOP_IDS_KEY = "phidelity.tokenizer.stop_ids"

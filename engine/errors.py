@@ -7,6 +7,7 @@ EXIT_STATUS = {
     "no_model": 2,
     "busy": 2,
     "prompt_too_long": 2,
+    "no_vision": 2,
     "input_invalid": 3,
     "model_not_found": 3,
     "model_invalid": 3,

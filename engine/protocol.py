@@ -147,17 +147,22 @@ class Count:
 
 @dataclass(frozen=True, slots=True)
 class Logits:
-    """Ask for the logits after the last token, in the file `out` (.npz); give one of `tokens` and `messages`."""
+    """Ask for the logits after the last token, in the file `out` (.npz); give one of `tokens` and `messages`.
+
+    Among `tokens`, -k stands for a position of picture k of `pictures`.
+    """
 
     out: str
     tokens: tuple[int, ...] | None = None
     messages: tuple[Message, ...] | None = None
+    pictures: tuple[str, ...] = ()
     num_crops: int = 0
 
     def __post_init__(self) -> None:
         """Refuse anything but one non-empty source of tokens."""
         require((self.tokens is None) != (self.messages is None), "Give either tokens or messages.")
         require(bool(self.tokens or self.messages), "There is nothing to evaluate.")
+        require(self.tokens is not None or not self.pictures, "Messages bring their pictures themselves.")
         require(bool(self.out), "The path of the result is empty.")
         _check_crops(self.num_crops)
 
@@ -207,8 +212,8 @@ class Device:
 class LoadedModel:
     """Describe the loaded model.
 
-    `runs_on` says where it computes and why; `num_crops` is into how many crops its own processor cuts a picture at most
-    (0: it sees none); beyond `faithful_context` tokens its answers are approximate (0: nowhere).
+    `runs_on` says where it computes and why; `num_crops` is into how many crops at most its own processor cuts a
+    picture (0: it sees none); beyond `faithful_context` tokens its answers are approximate (0: nowhere).
     """
 
     name: str

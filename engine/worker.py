@@ -207,7 +207,7 @@ class _Reporter:
     def loaded(self, fraction: float) -> None:
         self._report("load", fraction, 1.0)
 
-    def evaluated(self, stage: Stage, done: int, total: int) -> None:
+    def evaluated(self, stage: Stage, done: float, total: float) -> None:
         self._report(stage, done, total)
 
     def dropped(self, messages: int) -> None:

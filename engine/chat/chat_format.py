@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Protocol
 
+from converter.metadata import SOURCE_ARCHITECTURE_KEY, WITH_PICTURES
 from engine.chat.added_tokens import METADATA_KEY, PHI3_ADDED_TOKENS, PromptEncoder, read_added_tokens
 from engine.chat.template import PHI3_TEMPLATE, ChatTemplate
 from engine.errors import EngineError
 from engine.protocol import Message
+from engine.vision.prompt import picture_prompt_ids, tag_pictures
 
 _PROBE = (Message("user", "Hello"),)
 
@@ -25,6 +28,10 @@ class Tokens(Protocol):
     def encode(self, text: str, *, parse_special: bool = False, add_special: bool = False) -> list[int]:
         """Give the ids of a text."""
 
+    @property
+    def bos(self) -> int:
+        """Give the id of the token that begins a text."""
+
     def text_of(self, token: int) -> str:
         """Give a token as the vocabulary spells it."""
 
@@ -36,20 +43,31 @@ class ChatFormat:
         problem: why conversations cannot be rendered, or None.
     """
 
-    def __init__(self, template_source: str | None, added_tokens: str | None, vocabulary: Tokens) -> None:
-        """Take the template and the list of added tokens from the file's metadata."""
+    def __init__(
+        self, template_source: str | None, added_tokens: str | None, vocabulary: Tokens, *, sees: bool = False
+    ) -> None:
+        """Take the template and the list of added tokens from the file's metadata; `sees` marks a vision model."""
         self._vocabulary = vocabulary
+        self._sees = sees
         self.problem: EngineError | None = None
         is_phi3 = all(vocabulary.text_of(token.id) == token.content for token in PHI3_ADDED_TOKENS)
         self._template = self._choose_template(template_source, PHI3_TEMPLATE if is_phi3 else None)
         self._encode_prompt = self._choose_encoder(added_tokens, is_phi3)
 
-    def encode(self, messages: Sequence[Message]) -> list[int]:
-        """Give the ids of a conversation up to where the answer begins; raises EngineError `template_invalid`."""
+    def encode(self, messages: Sequence[Message], picture_tokens: Sequence[int] = ()) -> list[int]:
+        """Give the ids of a conversation up to where the answer begins; raises EngineError `template_invalid`.
+
+        `picture_tokens` has one count per picture of the messages, in order; ids -k stand for picture k.
+        """
         if self._template is None:
             assert self.problem is not None
             raise self.problem
-        return self._encode_prompt(self._template.render(messages))
+        if not self._sees:
+            return self._encode_prompt(self._template.render(messages))
+        texts = tag_pictures([(message.content, len(message.pictures)) for message in messages])
+        tagged = [replace(message, content=text) for message, text in zip(messages, texts, strict=True)]
+        bos = self._vocabulary.bos
+        return picture_prompt_ids(self._template.render(tagged), picture_tokens, self._encode_prompt, bos)
 
     def _choose_template(self, source: str | None, fallback: str | None) -> ChatTemplate | None:
         """Take the file's template if it works, else the family's own."""
@@ -82,6 +100,10 @@ class ChatFormat:
         return self._vocabulary.encode(prompt, parse_special=True, add_special=not has_bos)
 
 
-def chat_format_of(metadata: Callable[[str], str | None], vocabulary: Tokens) -> ChatFormat:
+def chat_format_of(
+    metadata: Callable[[str], str | None], vocabulary: Tokens, *, has_companion: bool = False
+) -> ChatFormat:
     """Make the chat format of a model from its metadata; raises EngineError `model_invalid`."""
-    return ChatFormat(metadata("tokenizer.chat_template"), metadata(METADATA_KEY), vocabulary)
+    template, added_tokens = metadata("tokenizer.chat_template"), metadata(METADATA_KEY)
+    sees = has_companion or metadata(SOURCE_ARCHITECTURE_KEY) in WITH_PICTURES
+    return ChatFormat(template, added_tokens, vocabulary, sees=sees)

@@ -7,7 +7,7 @@ import json
 import sys
 
 from engine.client import EngineClient
-from engine.commands.model_choice import add_model_arguments, load_request
+from engine.commands.model_choice import add_model_arguments, add_picture_arguments, load_request, picture_paths
 from engine.protocol import Chat, ChatResult, Done, Event, Failed, LoadResult, Message, Notice, Sampling, Token
 
 
@@ -29,6 +29,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     parser.add_argument("--max-tokens", type=int, default=0, metavar="N", help="default: to the end of the context")
     parser.add_argument("--stop", action="append", default=[], metavar="TEXT", help="end before this text")
     parser.add_argument("--json", action="store_true", help="print one JSON document instead of the text")
+    add_picture_arguments(parser)
     add_model_arguments(parser)
     parser.set_defaults(run=run)
 
@@ -58,8 +59,8 @@ def _chat_request(arguments: argparse.Namespace) -> Chat:
         presence_penalty=arguments.presence_penalty,
         seed=arguments.seed,
     )
-    messages = (*system, Message("user", arguments.prompt))
-    return Chat(messages, sampling, arguments.max_tokens, tuple(arguments.stop))
+    messages = (*system, Message("user", arguments.prompt, picture_paths(arguments)))
+    return Chat(messages, sampling, arguments.max_tokens, tuple(arguments.stop), arguments.num_crops)
 
 
 def _show(event: Event) -> None:

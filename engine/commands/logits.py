@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from engine.client import EngineClient
-from engine.commands.model_choice import add_model_arguments, load_request
+from engine.commands.model_choice import add_model_arguments, add_picture_arguments, load_request, picture_paths
 from engine.errors import EngineError
 from engine.protocol import Logits, LogitsResult, Message
 
@@ -18,20 +18,22 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--prompt", metavar="TEXT", help="one user turn, through the chat template")
     source.add_argument("--tokens", type=Path, metavar="FILE.json", help="list of ids, evaluated as they are")
-    parser.add_argument("--out", type=Path, required=True, metavar="FILE.npz", help="gets `logits` and `tokens`")
+    parser.add_argument(
+        "--out", type=Path, required=True, metavar="FILE.npz", help="gets `logits`, `tokens`, `image_embeds`"
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON document")
+    add_picture_arguments(parser)
     add_model_arguments(parser)
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Load the model, evaluate, and say where the result is."""
-    tokens = messages = None
+    out, pictures = str(arguments.out.resolve()), picture_paths(arguments)
     if arguments.tokens is not None:
-        tokens = _read_tokens(arguments.tokens)
+        request = Logits(out, _read_tokens(arguments.tokens), None, pictures, arguments.num_crops)
     else:
-        messages = (Message("user", arguments.prompt),)
-    request = Logits(str(arguments.out.resolve()), tokens, messages)
+        request = Logits(out, None, (Message("user", arguments.prompt, pictures),), (), arguments.num_crops)
     load = load_request(arguments)
     with contextlib.closing(EngineClient()) as client:
         client.call(load)

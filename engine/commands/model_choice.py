@@ -13,6 +13,7 @@ def add_model_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--adapter", type=Path, action="append", default=[], metavar="FILE", help="LoRA adapter (.gguf)"
     )
+    parser.add_argument("--mmproj", type=Path, metavar="FILE", help="tower of a vision model (default: beside it)")
     parser.add_argument("--context", type=int, default=0, metavar="N", help="most tokens (default: as trained)")
     parser.add_argument("--threads", type=int, default=0, metavar="N", help="threads (default: chosen)")
     parser.add_argument(
@@ -29,4 +30,22 @@ def load_request(arguments: argparse.Namespace) -> Load:
         batch_threads=arguments.threads,
         gpu_layers=arguments.gpu_layers,
         adapters=tuple(Adapter(str(path.resolve())) for path in arguments.adapter),
+        companion=str(arguments.mmproj.resolve()) if arguments.mmproj else "",
     )
+
+
+def add_picture_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the pictures of a prompt."""
+    parser.add_argument("--image", type=Path, action="append", default=[], metavar="FILE", help="picture; repeatable")
+    parser.add_argument(
+        "--num-crops",
+        type=int,
+        default=0,
+        metavar="N",
+        help="detail: most crops of a picture (default: the model's own)",
+    )
+
+
+def picture_paths(arguments: argparse.Namespace) -> tuple[str, ...]:
+    """Give the pictures that the arguments name."""
+    return tuple(str(path.resolve()) for path in arguments.image)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import ctypes
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 import llama_cpp.llama_cpp as llama
@@ -17,15 +18,19 @@ from engine.runtime.cancellation import Cancellation
 from engine.runtime.context_plan import ContextPlan, batch_size
 from engine.runtime.hardware import free_memory
 from engine.runtime.model import LanguageModel
+from engine.vision.prompt import picture_runs
 
-Progress = Callable[[Stage, int, int], None]
+Progress = Callable[[Stage, float, float], None]
+Floats = NDArray[np.float32]
+# Rows `[tokens, embedding]` of each picture, by the negative id that stands for it in a prompt.
+Embeddings = Mapping[int, Floats]
 
 _SEQUENCE = 0
 _ABORTED = 2
 
 
 class Context:
-    """Own llama.cpp's context: `tokens` are exactly those whose keys and values it holds.
+    """Own llama.cpp's context: `tokens` are exactly those whose keys and values it holds, pictures as negative ids.
 
     With LongRoPE a sequence of up to the line is evaluated with the short factors and a longer one, from its first
     token, with the long ones, as the reference does; llama.cpp chooses once per context, so crossing the line opens
@@ -47,6 +52,7 @@ class Context:
         self._handle: Any = None
         self._cells = 0
         self._long = False
+        self._embeddings: Embeddings = {}
         self.tokens: list[int] = []
         self._reopen(1)
 
@@ -79,8 +85,9 @@ class Context:
         if self._handle:
             self._arm()
 
-    def fill(self, prompt: Sequence[int], on_progress: Progress) -> int:
+    def fill(self, prompt: Sequence[int], on_progress: Progress, embeddings: Embeddings | None = None) -> int:
         """Make the context hold `prompt`; evaluate what is new, return how many tokens were reused."""
+        self._embeddings = embeddings or {}
         shared = _common_prefix(self.tokens, prompt[:-1])
         stage: Stage = "prefill"
         if self._plan.is_long(len(prompt)) != self._long:
@@ -93,7 +100,7 @@ class Context:
             shared = self._keep(shared)
             if len(prompt) > self._cells:
                 self._grow(len(prompt))
-        self._evaluate(prompt[shared:], stage, on_progress)
+        self._evaluate(prompt, shared, stage, on_progress)
         return shared
 
     def append(self, token: int, on_progress: Progress) -> None:
@@ -102,11 +109,11 @@ class Context:
         if self._plan.is_long(length) != self._long:
             everything = [*self.tokens, token]
             self._reopen(length)
-            self._evaluate(everything, "reread", on_progress)
+            self._evaluate(everything, 0, "reread", on_progress)
             return
         if length > self._cells:
             self._grow(length)
-        self._decode([token])
+        self._decode([token], None)
 
     def logits(self) -> NDArray[np.float32]:
         """Give the logits after the last token."""
@@ -114,17 +121,33 @@ class Context:
         logits = np.ctypeslib.as_array(pointer, (self._model.vocabulary.size,)).copy()
         return logits if self._model.logit_bias is None else logits + self._model.logit_bias
 
-    def _evaluate(self, tokens: Sequence[int], stage: Stage, on_progress: Progress) -> None:
-        for start in range(0, len(tokens), self._batch):
-            on_progress(stage, start, len(tokens))
-            self._decode(tokens[start : start + self._batch])
-        on_progress(stage, len(tokens), len(tokens))
+    def _evaluate(self, tokens: Sequence[int], start: int, stage: Stage, on_progress: Progress) -> None:
+        """Evaluate `tokens` from the place `start` on."""
+        total = len(tokens) - start
+        for first, batch, rows in self._batches(tokens, start):
+            on_progress(stage, first - start, total)
+            self._decode(batch, rows)
+        on_progress(stage, total, total)
 
-    def _decode(self, tokens: Sequence[int]) -> None:
-        """Evaluate one batch; when it does not succeed the context is as before."""
+    def _batches(self, tokens: Sequence[int], start: int) -> Iterator[tuple[int, Sequence[int], Floats | None]]:
+        """Cut a prompt into batches, each either of text or, with its embeddings, of a part of one picture."""
+        runs = {run.start: run for run in picture_runs(tokens)}
+        cuts = sorted({0, len(tokens), *runs, *(run.stop for run in runs.values())})
+        for begin, end in pairwise(cuts):
+            for first in range(max(begin, start), end, self._batch):
+                last = min(first + self._batch, end)
+                rows = self._embeddings[-runs[begin].number][first - begin : last - begin] if begin in runs else None
+                yield first, tokens[first:last], rows
+
+    def _decode(self, tokens: Sequence[int], rows: Floats | None) -> None:
+        """Evaluate one batch, `rows` in place of tokens; when it does not succeed the context is as before."""
         self._cancellation.check()
         ids = (llama.llama_token * len(tokens))(*tokens)
-        status = int(llama.llama_decode(self._handle, llama.llama_batch_get_one(ids, len(tokens))))
+        batch = llama.llama_batch_get_one(ids, len(tokens))
+        if rows is not None:
+            rows = np.ascontiguousarray(rows, np.float32)
+            batch.token, batch.embd = None, rows.ctypes.data_as(ctypes.POINTER(ctypes.c_float))
+        status = int(llama.llama_decode(self._handle, batch))
         if status == 0:
             self.tokens.extend(tokens)
             return

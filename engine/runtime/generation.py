@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from engine.errors import EngineError
 from engine.protocol import Chat, ChatResult, FinishReason
 from engine.runtime.cancellation import Cancellation
-from engine.runtime.context import Context, Progress
+from engine.runtime.context import Context, Embeddings, Progress
 from engine.runtime.sampling import Sampler
 from engine.runtime.text_stream import TextStream
 from engine.runtime.vocabulary import Vocabulary
@@ -29,16 +29,21 @@ class Generation:
         sampling_bias: NDArray[np.float32] | None = None,
         cancellation: Cancellation,
         arrived: float,
+        embed: Callable[[], Embeddings],
         on_text: Callable[[str], None],
         on_progress: Progress,
     ) -> None:
-        """Prepare an answer to `chat`; `arrived` is when the request came, in seconds of `time.perf_counter`."""
+        """Prepare an answer to `chat`.
+
+        `arrived` is when the request came, in seconds of `time.perf_counter`; `embed` encodes the prompt's pictures.
+        """
         self._context = context
         self._vocabulary = vocabulary
         self._sampling_bias = sampling_bias
         self._chat = chat
         self._cancellation = cancellation
         self._arrived = arrived
+        self._embed = embed
         self._on_text = on_text
         self._on_progress = on_progress
         self._stream = TextStream(chat.stop, drop_first_space=vocabulary.adds_space)
@@ -51,7 +56,9 @@ class Generation:
         reused, read = 0, started
         self._context.start(self._cancellation)
         try:
-            reused = self._context.fill(prompt, self._on_progress)
+            embeddings = self._embed()
+            started = time.perf_counter()
+            reused = self._context.fill(prompt, self._on_progress, embeddings)
             read = time.perf_counter()
             reason = self._write(prompt)
         except EngineError as error:

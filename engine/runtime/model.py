@@ -148,21 +148,25 @@ class LanguageModel:
         return int(llama.llama_model_n_layer(self._handle))
 
     @property
+    def embedding(self) -> int:
+        """Give the length of an embedding."""
+        return int(llama.llama_model_n_embd(self._handle))
+
+    @property
     def cache_bytes_per_token(self) -> int:
         """Give the memory of the keys and values of one token."""
         heads = int(llama.llama_model_n_head(self._handle)) or 1
         width = int(self.metadata(f"{self.architecture}.attention.key_length") or 0)
-        width = width or int(llama.llama_model_n_embd(self._handle)) // heads
+        width = width or self.embedding // heads
         bytes_per_number = 4 if self.full_precision else 2
         return 2 * bytes_per_number * self.layers * int(llama.llama_model_n_head_kv(self._handle)) * width
 
     @property
     def widest_product(self) -> int:
         """Estimate the multiplications of the largest matrix product of one token."""
-        embedding = int(llama.llama_model_n_embd(self._handle))
-        feed_forward = int(self.metadata(f"{self.architecture}.feed_forward_length") or 4 * embedding)
+        feed_forward = int(self.metadata(f"{self.architecture}.feed_forward_length") or 4 * self.embedding)
         # Phi-3 keeps the gate and the up projection in one matrix.
-        return embedding * 2 * feed_forward
+        return self.embedding * 2 * feed_forward
 
     def _check_use(self) -> None:
         """Refuse models that do not write text from left to right."""

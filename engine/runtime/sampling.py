@@ -35,7 +35,8 @@ class Sampler:
         for sampler in _samplers(sampling, vocabulary_size):
             llama.llama_sampler_chain_add(self._chain, sampler)
         if _has_penalties(sampling):
-            for token in prompt[-sampling.penalty_last_n :]:
+            text = [token for token in prompt if token >= 0]  # ids of pictures are negative
+            for token in text[-sampling.penalty_last_n :]:
                 llama.llama_sampler_accept(self._chain, token)
 
     def sample(self, context_handle: Any) -> int:

@@ -6,11 +6,12 @@ import errno
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.chat.chat_format import ChatFormat, chat_format_of
+from engine.chat.chat_format import chat_format_of
 from engine.chat.fitting import FittedPrompt, fit_prompt
 from engine.errors import EngineError
 from engine.protocol import (
@@ -26,7 +27,7 @@ from engine.protocol import (
     Message,
 )
 from engine.runtime.cancellation import Cancellation
-from engine.runtime.context import Context, Progress
+from engine.runtime.context import Context, Embeddings, Progress
 from engine.runtime.context_plan import ContextPlan
 from engine.runtime.generation import Generation
 from engine.runtime.hardware import choose_threads, find_devices, free_memory, physical_cores, supports_offload
@@ -34,7 +35,10 @@ from engine.runtime.model import LanguageModel
 from engine.runtime.model_file import ModelFile
 from engine.runtime.native_log import NativeLog
 from engine.runtime.offload import choose_offload
+from engine.runtime.prompts import Prompts
 from engine.runtime.read_ahead import read_ahead
+from engine.vision.picture_reader import open_picture_reader
+from engine.vision.prompt import picture_runs
 
 # Room that is left for an answer when turns must be dropped and the request sets no bound.
 _ANSWER_TOKENS = 512
@@ -50,7 +54,7 @@ class Session:
         self._log = log
         self._model: LanguageModel | None = None
         self._context: Context | None = None
-        self._format: ChatFormat | None = None
+        self._prompts: Prompts | None = None
 
     def load(self, request: Load, cancellation: Cancellation, on_progress: Callable[[float], None]) -> LoadResult:
         """Put a model in the place of the present one, which is gone even if this fails; raises EngineError."""
@@ -69,7 +73,9 @@ class Session:
             self._context.close()
         if self._model:
             self._model.close()
-        self._model = self._context = self._format = None
+        if self._prompts:
+            self._prompts.close()
+        self._model = self._context = self._prompts = None
 
     def chat(
         self,
@@ -83,7 +89,7 @@ class Session:
     ) -> ChatResult:
         """Write an answer; raises EngineError."""
         model, context, _ = self._loaded()
-        fitted = self._fit(request.messages, request.max_tokens)
+        fitted = self._fit(request)
         if fitted.dropped_messages:
             on_dropped(fitted.dropped_messages)
         generation = Generation(
@@ -93,6 +99,7 @@ class Session:
             sampling_bias=model.sampling_bias,
             cancellation=cancellation,
             arrived=arrived,
+            embed=lambda: self._embed(fitted.ids, cancellation, on_progress),
             on_text=on_text,
             on_progress=on_progress,
         )
@@ -100,23 +107,27 @@ class Session:
 
     def count(self, request: Count) -> CountResult:
         """Count the tokens of a whole conversation; raises EngineError."""
-        _, context, chat_format = self._loaded()
-        return CountResult(len(chat_format.encode(request.messages)), context.limit)
+        _, context, prompts = self._loaded()
+        return CountResult(len(prompts.encode(request.messages, request.num_crops)), context.limit)
 
     def logits(self, request: Logits, cancellation: Cancellation, on_progress: Progress) -> LogitsResult:
         """Evaluate tokens from scratch and write the logits after the last one; raises EngineError."""
-        model, context, chat_format = self._loaded()
-        tokens = list(request.tokens) if request.tokens is not None else chat_format.encode(request.messages or ())
-        if not all(0 <= token < model.vocabulary.size for token in tokens):
+        model, context, prompts = self._loaded()
+        if request.tokens is not None:
+            tokens = prompts.place(request.tokens, request.pictures, request.num_crops)
+        else:
+            tokens = prompts.encode(request.messages or (), request.num_crops)
+        if not all(token < model.vocabulary.size for token in tokens):
             sentence = f"Token ids must be between 0 and {model.vocabulary.size - 1}."
             raise EngineError("bad_request", sentence)
         if len(tokens) > context.limit:
             sentence = f"There are {len(tokens):,} tokens where {context.limit:,} fit."
             raise EngineError("prompt_too_long", sentence, "Allow a larger context.")
+        embeddings = self._embed(tokens, cancellation, on_progress)
         context.close()
         context.start(cancellation)
-        context.fill(tokens, on_progress)
-        _write_logits(Path(request.out), context.logits(), tokens)
+        context.fill(tokens, on_progress, embeddings)
+        _write_logits(Path(request.out), context.logits(), tokens, embeddings)
         return LogitsResult(len(tokens))
 
     def _load(self, request: Load, cancellation: Cancellation, on_progress: Callable[[float], None]) -> LoadedModel:
@@ -139,8 +150,17 @@ class Session:
             cancellation=cancellation,
             on_progress=lambda fraction: on_progress(_READING_SHARE + (1 - _READING_SHARE) * fraction),
         )
-        self._format = chat_format_of(model.metadata, model.vocabulary)
         threads, batch_threads = choose_threads(request.threads, request.batch_threads, physical_cores())
+        pictures = open_picture_reader(
+            model.path,
+            Path(request.companion) if request.companion else None,
+            Path(request.picture_cache) if request.picture_cache else None,
+            embedding=model.embedding,
+            threads=batch_threads,
+            use_gpu=offload.layers > 0,
+        )
+        chat_format = chat_format_of(model.metadata, model.vocabulary, has_companion=pictures is not None)
+        self._prompts = Prompts(chat_format, pictures)
         limit = min(request.context or model.context_train, model.context_train)
         self._context = Context(
             model,
@@ -157,22 +177,37 @@ class Session:
             size_bytes=model.size_bytes,
             context_train=model.context_train,
             context=limit,
-            has_template=self._format.problem is None,
+            has_template=chat_format.problem is None,
             runs_on=offload.runs_on,
             gpu_layers=offload.layers,
             threads=threads,
             batch_threads=batch_threads,
+            num_crops=self._prompts.num_crops,
         )
 
-    def _loaded(self) -> tuple[LanguageModel, Context, ChatFormat]:
-        if not (self._model and self._context and self._format):
+    def _loaded(self) -> tuple[LanguageModel, Context, Prompts]:
+        if not (self._model and self._context and self._prompts):
             raise EngineError("no_model", "No model is loaded.", "Load a model first.")
-        return self._model, self._context, self._format
+        return self._model, self._context, self._prompts
 
-    def _fit(self, messages: Sequence[Message], max_tokens: int) -> FittedPrompt:
-        _, context, chat_format = self._loaded()
-        reserve = min(max_tokens or _ANSWER_TOKENS, context.limit // _ANSWER_SHARE)
-        return fit_prompt(messages, chat_format.encode, limit=context.limit, reserve=reserve)
+    def _fit(self, request: Chat) -> FittedPrompt:
+        _, context, prompts = self._loaded()
+        reserve = min(request.max_tokens or _ANSWER_TOKENS, context.limit // _ANSWER_SHARE)
+
+        def encode(messages: Sequence[Message]) -> list[int]:
+            return prompts.encode(messages, request.num_crops)
+
+        return fit_prompt(request.messages, encode, limit=context.limit, reserve=reserve)
+
+    def _embed(self, tokens: Sequence[int], cancellation: Cancellation, on_progress: Progress) -> Embeddings:
+        """Encode the pictures of a prompt; raises EngineError, `cancelled` too."""
+        _, _, prompts = self._loaded()
+
+        def follow(done: float, total: int) -> None:
+            cancellation.check()
+            on_progress("picture", done, total)
+
+        return prompts.embeddings(tokens, follow)
 
 
 def _check_memory(size_bytes: int) -> None:
@@ -183,10 +218,17 @@ def _check_memory(size_bytes: int) -> None:
         raise EngineError("out_of_memory", sentence, "Close other programs, or choose a smaller model.")
 
 
-def _write_logits(path: Path, logits: NDArray[np.float32], tokens: Sequence[int]) -> None:
+def _write_logits(path: Path, logits: NDArray[np.float32], tokens: Sequence[int], embeddings: Embeddings) -> None:
+    """Write a file in which picture k, counted from 1, is the ids -k."""
+    arrays: dict[str, NDArray[Any]] = {"logits": logits, "tokens": np.asarray(tokens, np.int64)}
+    runs = picture_runs(tokens)
+    for place, run in enumerate(runs, 1):
+        arrays["tokens"][run.start : run.stop] = -place
+    if runs:
+        arrays["image_embeds"] = np.concatenate([embeddings[-run.number] for run in runs])
     try:
         with path.open("wb") as file:
-            np.savez(file, logits=logits, tokens=np.asarray(tokens, np.int64))
+            np.savez(file, **arrays)  # type: ignore[arg-type]  # numpy's stub mixes them with its own options
     except OSError as error:
         code = "disk_full" if error.errno == errno.ENOSPC else "bad_request"
         sentence = f"{path} cannot be written: {(error.strerror or 'unknown').lower()}."

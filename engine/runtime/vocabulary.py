@@ -61,6 +61,11 @@ class Vocabulary:
         ids = self.encode(special, parse_special=True)
         return ids[0] if len(ids) == 1 and self.text_of(ids[0]) == special else None
 
+    @property
+    def bos(self) -> int:
+        """Give the id of the token that begins a text; -1 where there is none."""
+        return int(llama.llama_vocab_bos(self._handle))
+
     def is_end(self, token: int) -> bool:
         """Tell whether an answer ends with this token."""
         return token in self._more_ends or bool(llama.llama_vocab_is_eog(self._handle, token))

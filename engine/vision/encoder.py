@@ -57,19 +57,22 @@ class PictureEncoder:
         """Return into how many crops at most the model's own processor cuts a picture."""
         return self._companion.settings.num_crops
 
+    def cached(self, digest: str, num_crops: int) -> Floats | None:
+        """Return the embeddings of a picture that was encoded before, not to be changed, or None."""
+        return self._cache.get(self._key(digest, num_crops))
+
     def encode(self, picture: Picture, num_crops: int, on_progress: PictureProgress) -> Floats:
         """Return the embeddings `[tokens, embedding]` of a picture, float32, not to be changed.
 
         Raises EngineError for pictures of impossible shape, and whatever `on_progress` raises.
         """
         grid = crop_grid(picture.width, picture.height, num_crops)
-        key = cache_key(picture.digest, num_crops, self._companion.fingerprint)
-        embeddings = self._cache.get(key)
+        embeddings = self.cached(picture.digest, num_crops)
         if embeddings is None:
             crops = cut_crops(hd_transform(picture.pixels, num_crops), self._companion.settings.normalization)
             features = self._load_tower().encode(crops, lambda done: on_progress(done, grid.crops))
             embeddings = self._load_projector().project(features, grid)
-            self._cache.put(key, embeddings)
+            self._cache.put(self._key(picture.digest, num_crops), embeddings)
         return embeddings
 
     def close(self) -> None:
@@ -78,6 +81,9 @@ class PictureEncoder:
             self._tower.close()
         self._tower = self._projector = None
         self._threads.close()
+
+    def _key(self, digest: str, num_crops: int) -> str:
+        return cache_key(digest, num_crops, self._companion.fingerprint)
 
     def _load_tower(self) -> Tower:
         if self._tower is None and self._use_gpu:
