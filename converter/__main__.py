@@ -59,6 +59,9 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("checkpoint", type=Path, metavar="CHECKPOINT")
     command.add_argument("out", type=Path, metavar="OUT.gguf")
     command.add_argument("--outtype", choices=ENCODED_HERE, default="bf16", help="bf16 if not given")
+    command.add_argument(
+        "--mmproj", type=Path, metavar="OUT2.gguf", help="a vision model's picture part; else beside OUT"
+    )
     command.add_argument("--name", help="name shown to people; the folder's if not given")
     command.set_defaults(run=_convert)
     command = commands.add_parser("repair", help="cure the known faults of a GGUF file without loss")
@@ -79,7 +82,12 @@ def _parser() -> argparse.ArgumentParser:
 
 def _convert(options: argparse.Namespace) -> dict[str, Any]:
     result = convert(
-        options.checkpoint, options.out, outtype=options.outtype, name=options.name, progress=_progress_line()
+        options.checkpoint,
+        options.out,
+        outtype=options.outtype,
+        name=options.name,
+        companion=options.mmproj,
+        progress=_progress_line(),
     )
     return asdict(result)
 

@@ -9,6 +9,7 @@ from converter.convert import Progress, convert
 from converter.errors import ConversionCancelled
 from converter.gguf_file import read_header
 from engine.errors import EngineError
+from engine.jobs.companion import companion_copied
 from engine.jobs.events import ImportJob, JobProgress, QuantizeJob
 from engine.jobs.ggml_quantizer import GgmlQuantizer
 from engine.jobs.output import partial_file
@@ -72,7 +73,8 @@ def _import_gguf(
     present = quantization_name(read_header(source))
     if job.quantization and job.quantization.upper() != present:
         return quantize_model(QuantizeJob(job.source, job.out, job.quantization), report, stopped)
-    _copy(source, out, report, stopped)
+    with companion_copied(source, out):
+        _copy(source, out, report, stopped)
     return {"path": str(out), "size_bytes": out.stat().st_size}
 
 

@@ -13,6 +13,7 @@ from converter.errors import ConversionCancelled
 from converter.ggml_types import file_type
 from converter.gguf_file import read_header
 from engine.errors import EngineError
+from engine.jobs.companion import companion_copied
 from engine.jobs.events import JobProgress, QuantizeJob
 from engine.jobs.importance import as_llama_array, read_importance
 from engine.jobs.output import partial_file
@@ -45,7 +46,7 @@ def quantize_model(
     array = as_llama_array(importance)
     if importance:
         params.imatrix = array
-    with partial_file(out, source.stat().st_size // 4) as partial:
+    with companion_copied(source, out), partial_file(out, source.stat().st_size // 4) as partial:
         _Quantization(source, partial, params).run(report, stopped)
     return {"path": str(out), "size_bytes": out.stat().st_size}
 

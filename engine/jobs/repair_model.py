@@ -9,6 +9,7 @@ from converter.errors import ConversionCancelled
 from converter.gguf_stream import Progress
 from converter.repair import repair
 from engine.errors import EngineError
+from engine.jobs.companion import companion_copied
 from engine.jobs.events import JobProgress, RepairJob
 from engine.jobs.pace import Pace
 
@@ -29,7 +30,8 @@ def repair_model(job: RepairJob, report: Callable[[JobProgress], None], stopped:
         rate, left = pace.update(progress.done_bytes, progress.total_bytes)
         report(JobProgress("repair", progress.done, progress.total, "tensors", rate, left))
 
-    result = repair(Path(job.source), out, on_progress)
+    with companion_copied(Path(job.source), out):
+        result = repair(Path(job.source), out, on_progress)
     return {
         "path": str(out),
         "size_bytes": result.size_bytes,

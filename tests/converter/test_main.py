@@ -24,6 +24,15 @@ def test_convert_reports_what_it_made(tmp_path, mini, capsys):
     assert report["size_bytes"] == (tmp_path / "m.gguf").stat().st_size
 
 
+def test_the_picture_part_goes_where_it_is_wanted(tmp_path, vision_checkpoint, capsys):
+    out, pictures = tmp_path / "v.gguf", tmp_path / "eyes.gguf"
+    assert _status(["convert", vision_checkpoint, out, "--outtype", "f16", "--mmproj", pictures, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["companion"] == str(pictures)
+    assert {path.name for path in tmp_path.iterdir()} == {"v.gguf", "eyes.gguf"}
+    assert _status(["inspect", pictures, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["architecture"] == "clip"
+
+
 def test_starter_writes_the_model(tmp_path, capsys):
     source = llama_layout(tmp_path / "llama.gguf")
     assert _status(["starter", tmp_path / "starter.gguf", "--source", source]) == 0

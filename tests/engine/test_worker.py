@@ -30,6 +30,7 @@ from engine.protocol import (
 )
 from engine.supervisor import Supervisor
 from engine.wire import encode_request
+from tests.engine.vision.vectors import FOLDER
 from tests.helpers.workers import Recorder, ask
 
 FRUITS = "Name three fruits."
@@ -298,3 +299,27 @@ def test_native_prints_do_not_reach_the_protocol():
     events, log, _ = talk_raw(command=[sys.executable, "-c", program])
     assert events == []
     assert "native" in log
+
+
+def test_pictures_tell_their_progress_and_can_be_stopped(vision_model, tmp_path):
+    picture = Message("user", "Describe it.", (str(FOLDER / "img0_640x480.png"),))
+    client = EngineClient()
+    try:
+        model = client.call(Load(str(vision_model.path), picture_cache=str(tmp_path))).model
+        assert model.num_crops == 4
+        slow = Chat((picture,), GREEDY, 4, num_crops=64)
+        recorder, events, request_id = start_recorded(client, slow)
+        first = wait_for_event(events, Progress)
+        assert (first.stage, first.done, first.total) == ("picture", 0, 64)
+        client.cancel(request_id)
+        assert recorder.wait().result.finish_reason == "cancelled" and not list(tmp_path.iterdir())
+        recorder, _, _ = start_recorded(client, Chat((picture,), GREEDY, 4))
+        assert recorder.wait().result.completion_tokens > 0
+        reports = [event for event in recorder.events if isinstance(event, Progress)]
+        assert {report.stage for report in reports} == {"picture", "prefill"}
+        assert all(0 <= report.done <= report.total for report in reports)
+        with pytest.raises(EngineError, match="not exist"):
+            client.call(Chat((Message("user", "?", ("/none.png",)),), GREEDY, 4))
+        assert client.call(Chat((picture,), GREEDY, 4)).cached_tokens > 757
+    finally:
+        client.close()

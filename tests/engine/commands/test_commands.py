@@ -11,6 +11,7 @@ import pytest
 
 from engine.__main__ import main
 from engine.launch import child_environment, python_command
+from tests.engine.vision.vectors import CASES, FOLDER
 
 FRUITS = ["--prompt", "Name three fruits.", "--temperature", "0"]
 
@@ -60,6 +61,24 @@ def test_logits_of_a_prompt_and_of_tokens_agree(capsys, starter, tmp_path):
         assert np.array_equal(second["logits"], logits)
 
 
+def test_pictures_from_the_shell(capsys, vision_model, tmp_path):
+    case = next(case for case in CASES if len(case.pictures) == 2 and case.num_crops == 4)
+    images = [word for name in case.pictures for word in ("--image", FOLDER / name)]
+    text = case.prompt.split("<|image_2|>\n")[1].split("<|end|>")[0]
+    out = tmp_path / "l.npz"
+    command = ["--model", vision_model.path, "--prompt", text, *images, "--num-crops", 4]
+    assert run(capsys, "logits", *command, "--out", out)[0] == 0
+    with np.load(out) as arrays:
+        assert arrays["tokens"].tolist() == case.arrays["input_ids"].tolist()
+        assert arrays["image_embeds"].shape == ((arrays["tokens"] < 0).sum(), 96)
+        assert np.abs(arrays["logits"][case.arrays["top_ids"]] - case.arrays["top_logits"]).max() < 0.01
+    status, output, _ = run(
+        capsys, "chat", *command, "--mmproj", vision_model.companion, "--max-tokens", "2", "--temperature", 0, "--json"
+    )
+    answer = json.loads(output)
+    assert (status, answer["prompt_tokens"], answer["model"]["num_crops"]) == (0, len(case.arrays["input_ids"]), 4)
+
+
 def test_bench_prints_measured_figures(capsys, starter):
     short = ["bench", "starter", "--runs", "1", "--max-tokens", "4", "--prompt-words", "30"]
     status, output, _ = run(capsys, *short, "--json")
@@ -81,6 +100,8 @@ def test_bench_prints_measured_figures(capsys, starter):
         (["chat", "--model", "starter", "--prompt", "x", "--threads", "9999"], 2),
         (["chat", "--model", "starter", "--prompt", "{long}", "--context", "64"], 2),
         (["chat", "--model", "starter", "--prompt", "x", "--adapter", "{empty}"], 3),
+        (["chat", "--model", "starter", "--prompt", "x", "--image", "{empty}"], 2),
+        (["chat", "--model", "starter", "--prompt", "x", "--num-crops", "65"], 2),
         (["logits", "--model", "starter", "--tokens", "{empty}", "--out", "x.npz"], 3),
         (["logits", "--model", "starter", "--tokens", "{words}", "--out", "x.npz"], 3),
         (["logits", "--model", "starter", "--prompt", "x", "--out", "/none/x.npz"], 2),

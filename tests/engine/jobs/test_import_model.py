@@ -113,3 +113,21 @@ def test_progress_counts_tensors(checkpoint: Path, tmp_path: Path) -> None:
     counts = [event for event in events if isinstance(event, JobProgress)]
     assert counts[-1].done == counts[-1].total == len(read_header(tmp_path / "out.gguf").tensors)
     assert isinstance(events[-1], JobDone)
+
+
+def test_a_vision_checkpoint_becomes_a_model_with_its_companion(vision_checkpoint: Path, tmp_path: Path) -> None:
+    out = tmp_path / "models" / "eyes.gguf"
+    assert isinstance(finish(ImportJob(str(vision_checkpoint), str(out), "q8_0"), tmp_path / "job"), JobDone)
+    companion = out.with_name("eyes.mmproj.gguf")
+    assert sorted(out.parent.iterdir()) == [out, companion]
+    copied = tmp_path / "copies" / "again.gguf"
+    assert isinstance(finish(ImportJob(str(out), str(copied)), tmp_path / "copy"), JobDone)
+    assert copied.with_name("again.mmproj.gguf").read_bytes() == companion.read_bytes()
+
+
+def test_a_failed_copy_leaves_no_companion(vision_model, tmp_path: Path) -> None:
+    out = tmp_path / "quantised.gguf"
+    outcome = finish(QuantizeJob(str(vision_model.path), str(out), "q4_k_m", str(tmp_path / "none")), tmp_path / "a")
+    assert isinstance(outcome, JobFailed) and not out.with_name("quantised.mmproj.gguf").exists()
+    outcome = finish(QuantizeJob(str(vision_model.path), str(out), "q8_0"), tmp_path / "b")
+    assert isinstance(outcome, JobDone) and out.with_name("quantised.mmproj.gguf").is_file()
