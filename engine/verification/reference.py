@@ -27,13 +27,18 @@ class Reference:
         self._model: Any = Phi3Small.load(checkpoint, self.dtype) if self._is_small else self._load(checkpoint)
 
     def _load(self, checkpoint: Path) -> Any:
-        from transformers import AutoModelForCausalLM
+        from transformers import AutoConfig, AutoModelForCausalLM, logging
 
+        # What a language model does not take of a vision checkpoint is no concern of the user.
+        logging.set_verbosity_error()
+        logging.disable_progress_bar()
+        values = _known_to_transformers(self.config)
         try:
+            config = AutoConfig.for_model(values.pop("model_type", None), **values)
             model = AutoModelForCausalLM.from_pretrained(
-                checkpoint, dtype=self.dtype, attn_implementation="sdpa", local_files_only=True, trust_remote_code=False
+                checkpoint, config=config, dtype=self.dtype, attn_implementation="sdpa", local_files_only=True
             )
-        except ValueError as error:
+        except (ValueError, KeyError) as error:
             message = f"There is no reference for the architecture {self.config.get('model_type')!r} in transformers."
             raise EngineError("model_unsupported", message, None, str(error)) from error
         model.train(False)
@@ -55,6 +60,17 @@ class Reference:
     def clamp_share(self) -> float | None:
         """Return which share of the feed-forward values Phi-3-small's clamps changed so far; None for other models."""
         return self._model.clamped_values / max(self._model.seen_values, 1) if self._is_small else None
+
+
+def _known_to_transformers(config: dict[str, Any]) -> dict[str, Any]:
+    """Return a configuration in the words of transformers 5: "su" is LongRoPE, and Phi-3-vision writes as Phi-3 does."""
+    known = {name: value for name, value in config.items() if name not in ("architectures", "auto_map", "torch_dtype")}
+    if config.get("model_type") == "phi3_v":
+        known["model_type"] = "phi3"
+    scaling = config.get("rope_scaling")
+    if isinstance(scaling, dict) and "su" in (scaling.get("type"), scaling.get("rope_type")):
+        known["rope_scaling"] = {**scaling, "type": "longrope", "rope_type": "longrope"}
+    return known
 
 
 def _choose_dtype(checkpoint: Path) -> torch.dtype:

@@ -57,3 +57,10 @@ def test_missing_checkpoint_is_one_sentence(model: Path, tmp_path: Path) -> None
     outcome = start(VerifyJob(str(model), str(tmp_path / "none")), tmp_path / "job").wait(60)
     assert isinstance(outcome, JobFailed)
     assert (outcome.code, outcome.message) == ("model_invalid", "none holds no usable config.json.")
+
+
+def test_a_vision_models_language_model_has_a_reference(vision_model, vision_checkpoint: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "eyes.gguf"
+    copy.write_bytes(vision_model.path.read_bytes())
+    outcome = start(VerifyJob(str(copy), str(vision_checkpoint), 64), tmp_path / "job").wait(120)
+    assert isinstance(outcome, JobDone) and outcome.result["verified"], outcome
