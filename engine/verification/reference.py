@@ -63,7 +63,7 @@ class Reference:
 
 
 def _known_to_transformers(config: dict[str, Any]) -> dict[str, Any]:
-    """Return a configuration in the words of transformers 5: "su" is LongRoPE, and Phi-3-vision writes as Phi-3 does."""
+    """Return a configuration in the words of transformers 5: "su" is LongRoPE, Phi-3-vision writes as Phi-3."""
     known = {name: value for name, value in config.items() if name not in ("architectures", "auto_map", "torch_dtype")}
     if config.get("model_type") == "phi3_v":
         known["model_type"] = "phi3"
