@@ -65,6 +65,9 @@ class OtherPages(QObject):
         self._library.unload_requested.connect(self._unload)
         self._models.changed.connect(self._show_models)
         self.settings_page.reload_requested.connect(self._chat.models.load_again)
+        self._chat.models.figures_requested.connect(lambda path: self._library.show_figures(Path(path)))
+        # The file, or what is known of it, may have changed since the models were last looked through.
+        self._chat.models.ready.connect(self._models.refresh)
         self._chat.models.speed_measured.connect(lambda path, speed: self._models.note_speed(Path(path), speed))
         self._bridge.state_changed.connect(self._engine_changed)
 
@@ -81,7 +84,7 @@ class OtherPages(QObject):
         """Tell the other pages which models there are."""
         usable = [entry for entry in self._models.entries if entry.card.problem is None]
         choices = [
-            ModelChoice(str(entry.path), entry.title, entry.card.quantization, entry.card.size_bytes)
+            ModelChoice(str(entry.path), entry.title, entry.card.quantization, entry.card.size_bytes, entry.is_verified)
             for entry in usable
         ]
         self._chat.models.set_choices(choices)

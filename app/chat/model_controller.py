@@ -19,6 +19,7 @@ class ModelController(QObject):
     """Load models for the chat page."""
 
     models_requested = Signal()
+    figures_requested = Signal(str)
     ready = Signal()
     speed_measured = Signal(str, float)
 
@@ -34,6 +35,7 @@ class ModelController(QObject):
         picker.cancel_requested.connect(services.bridge.cancel_load)
         picker.eject_requested.connect(services.bridge.unload)
         picker.models_requested.connect(self.models_requested)
+        picker.figures_requested.connect(self.figures_requested)
         page.trouble.models_requested.connect(self.models_requested)
         page.trouble.retry_requested.connect(self.load_again)
         services.bridge.state_changed.connect(self._engine_changed)

@@ -20,12 +20,13 @@ AMBER, RED = 0.8, 0.95
 
 @dataclass(frozen=True)
 class ModelChoice:
-    """Be one model that can be chosen."""
+    """Be one model that can be chosen; `verified` tells whether a comparison found that it answers as its reference."""
 
     path: str
     title: str
     quantization: str
     size_bytes: int
+    verified: bool = False
 
 
 class TopBar(QWidget):
@@ -80,6 +81,7 @@ class ModelPicker(QWidget):
     cancel_requested = Signal()
     eject_requested = Signal()
     models_requested = Signal()
+    figures_requested = Signal(str)
 
     def __init__(self, parent: QWidget | None = None) -> None:
         """Begin without a model."""
@@ -92,11 +94,12 @@ class ModelPicker(QWidget):
         self._sentence = Label("", "small")
         self._bar = ThinProgress(self.tr("Loading the model"))
         self._bar.setFixedWidth(90)
+        self._verified = self._make_verified_badge()
         self.setSizePolicy(QSizePolicy.Policy.Maximum, QSizePolicy.Policy.Preferred)
         layout = QHBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(12)
-        for widget in (self._button, self._sentence, self._bar):
+        for widget in (self._button, self._sentence, self._bar, self._verified):
             layout.addWidget(widget, 0, Qt.AlignmentFlag.AlignVCenter)
         self.set_state(self._state)
 
@@ -119,16 +122,29 @@ class ModelPicker(QWidget):
         self._sentence.setText(self.tr("loading") if loading else self.tr("not loaded"))
         self._bar.setVisible(loading)
         self._bar.set_fraction(state.fraction)
+        choice = self._choice()
+        self._verified.setVisible(state.kind == "ready" and choice is not None and choice.verified)
 
     def model_name(self) -> str:
         """Return the name of the model that is loaded or loading, with its quantisation."""
         state = self._state
-        choice = next((choice for choice in self._choices if choice.path == state.path), None)
+        choice = self._choice()
         if choice is not None:
             return _titled(choice.title, choice.quantization)
         if state.model is not None:
             return _titled(state.model.name, state.model.quantization)
         return Path(state.path).stem
+
+    def _choice(self) -> ModelChoice | None:
+        """Return what is known of the model of the present state."""
+        return next((choice for choice in self._choices if choice.path == self._state.path), None)
+
+    def _make_verified_badge(self) -> Button:
+        badge = Button(self.tr("verified"), "good-badge")
+        badge.setAccessibleName(self.tr("Verified: show the figures"))
+        badge.setToolTip(self.tr("Compared with its reference: it answers as the reference does. Show the figures."))
+        badge.clicked.connect(lambda: self.figures_requested.emit(self._state.path))
+        return badge
 
     def _fill_menu(self) -> None:
         menu = self._button.menu()

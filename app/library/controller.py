@@ -57,7 +57,7 @@ class LibraryController(QObject):
         page.table.delete_requested.connect(self._delete)
         page.table.repair_requested.connect(self._repair)
         page.table.verify_requested.connect(self._verify)
-        page.table.figures_requested.connect(lambda entry: FiguresDialog(entry, page).exec())
+        page.table.figures_requested.connect(lambda entry: self.show_figures(entry.path))
         page.jobs.cancel_requested.connect(queue.cancel)
         page.jobs.retry_requested.connect(queue.retry)
         page.jobs.dismiss_requested.connect(queue.dismiss)
@@ -70,6 +70,14 @@ class LibraryController(QObject):
         """Look at each of the files or folders, then ask how to import it."""
         for path in paths:
             self._background.run(partial(_inspect, path), self._ask_how, partial(self._show_import_error, path.name))
+
+    def show_figures(self, path: Path) -> None:
+        """Show what a comparison of a model with its reference found."""
+        entry = self._models.find(path)
+        if entry is not None and entry.card.verification is not None:
+            dialog = FiguresDialog(entry, self._page.window())
+            dialog.exec()
+            dialog.deleteLater()
 
     def start_import(self, source: "ImportSource", choice: ImportChoice) -> None:
         """Do what was chosen in the dialog."""

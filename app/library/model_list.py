@@ -44,6 +44,11 @@ class ModelEntry:
         """Tell whether this is the built-in Starter."""
         return self.card.path == starter_path()
 
+    @property
+    def is_verified(self) -> bool:
+        """Tell whether a comparison of this very file found that it answers as its reference."""
+        return self.card.verification is not None and self.card.verification.verified
+
 
 class ModelList(QObject):
     """Know the models and change what is known of them."""

@@ -47,6 +47,24 @@ def test_every_state_is_named(picker: ModelPicker) -> None:
     assert texts(picker) == ["Mini && more · Q4_K_M ▾", "not loaded"]
 
 
+def test_a_verified_model_has_a_badge_once_it_is_loaded(picker: ModelPicker) -> None:
+    verified, plain = (ModelChoice(f"/m/{name}.gguf", name, "Q4_0", 5, name == "good") for name in ("good", "other"))
+    picker.set_choices([verified, plain])
+    heard: list[str] = []
+    picker.figures_requested.connect(heard.append)
+    picker.set_state(EngineState("loading", verified.path))
+    assert "verified" not in texts(picker)
+    picker.set_state(EngineState("ready", verified.path, MODEL))
+    (badge,) = [each for each in picker.findChildren(QPushButton) if each.text() == "verified" and each.isVisible()]
+    badge.click()
+    assert heard == [verified.path]
+    picker.set_state(EngineState("ready", plain.path, MODEL))
+    assert "verified" not in texts(picker)
+    picker.set_state(EngineState("ready", verified.path, MODEL))
+    picker.set_choices([ModelChoice(verified.path, "good", "Q4_0", 5), plain])
+    assert "verified" not in texts(picker)
+
+
 def test_the_menu_offers_what_can_be_done(picker: ModelPicker) -> None:
     picker.set_choices(CHOICES)
     heard: list[str] = []

@@ -1,0 +1,68 @@
+"""Check what the chat page says of the fidelity of the loaded model."""
+
+import shutil
+from pathlib import Path
+
+from PySide6.QtCore import QTimer
+from PySide6.QtWidgets import QApplication
+from pytestqt.qtbot import QtBot
+
+from app.application import Application
+from app.library.figures_dialog import FiguresDialog
+from engine.library.verification_record import VerificationRecord, write_record
+from engine.verification.band_result import BandResult
+from tests.app.window.conftest import Opener
+from tests.app.window.test_chatting import button, visible_texts
+
+
+def put_in_library(application: Application, source: Path) -> Path:
+    folder = application._paths.models
+    folder.mkdir(parents=True, exist_ok=True)
+    return Path(shutil.copy(source, folder / "mine.gguf"))
+
+
+def note_comparison(model: Path, kl: float) -> None:
+    status = model.stat()
+    band = BandResult("short", 0, 255, 1e-4, kl, 1.0)
+    write_record(model, VerificationRecord(status.st_size, status.st_mtime_ns, "Phi-tiny", "float32", 16.0, (band,)))
+
+
+def load(qtbot: QtBot, application: Application, model: Path) -> None:
+    application.chat.models.load(str(model))
+    qtbot.waitUntil(lambda: application.bridge.state.kind == "ready", timeout=60_000)
+
+
+def read_figures(qtbot: QtBot, application: Application) -> list[str]:
+    """Click the badge and return what the dialog shows."""
+    seen: list[str] = []
+
+    def read_and_close() -> None:
+        (dialog,) = [each for each in QApplication.topLevelWidgets() if isinstance(each, FiguresDialog)]
+        seen.extend(visible_texts(dialog))
+        dialog.accept()
+
+    QTimer.singleShot(0, read_and_close)
+    button(application.chat_page.top_bar, "verified").click()
+    return seen
+
+
+def test_the_badge_is_there_while_the_record_is_about_the_loaded_file(
+    qtbot: QtBot, open_window: Opener, gguf_file: Path
+) -> None:
+    application = open_window(load=False)
+    application.window.show()
+    bar = application.chat_page.top_bar
+    model = put_in_library(application, gguf_file)
+    note_comparison(model, kl=1e-6)
+    load(qtbot, application, model)
+    qtbot.waitUntil(lambda: "verified" in visible_texts(bar), timeout=20_000)
+    assert "1.0e-06" in read_figures(qtbot, application)
+    note_comparison(model, kl=5.0)
+    load(qtbot, application, model)
+    qtbot.waitUntil(lambda: "verified" not in visible_texts(bar), timeout=20_000)
+    note_comparison(model, kl=1e-6)
+    load(qtbot, application, model)
+    qtbot.waitUntil(lambda: "verified" in visible_texts(bar), timeout=20_000)
+    model.touch()
+    load(qtbot, application, model)
+    qtbot.waitUntil(lambda: "verified" not in visible_texts(bar), timeout=20_000)
