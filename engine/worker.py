@@ -10,12 +10,12 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import BinaryIO
 
 from engine.channel import read_lines
 from engine.errors import EngineError
+from engine.progress import ReadingPace, Reporter
 from engine.protocol import (
     PROTOCOL,
     Cancel,
@@ -27,14 +27,11 @@ from engine.protocol import (
     Failed,
     Load,
     Logits,
-    Notice,
     Ping,
-    Progress,
     Ready,
     Request,
     Result,
     Shutdown,
-    Stage,
     Token,
     Unload,
 )
@@ -46,7 +43,6 @@ from engine.version import VERSION
 from engine.wire import RequestError, decode_request, encode_event
 
 _SECONDS_TO_END = 5.0
-_SECONDS_BETWEEN_REPORTS = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +69,7 @@ class Worker:
         self._ending = False
         self._shutdown_id: int | None = None
         self._session = Session(NativeLog())
+        self._pace = ReadingPace()
 
     def run(self) -> None:
         """Serve until the shutdown or the end of the requests."""
@@ -159,7 +156,7 @@ class Worker:
             return Failed(task.id, "internal", sentence, "Try again, and report this.", traceback.format_exc())
 
     def _dispatch(self, task: Task) -> Result:
-        report = _Reporter(self._send, task.id)
+        report = Reporter(self._send, task.id, self._pace)
         request, cancellation = task.request, task.cancellation
         match request:
             case Chat():
@@ -193,36 +190,6 @@ class Worker:
             except OSError:
                 # Nobody listens any more: there is nothing left to work for.
                 os._exit(1)
-
-
-class _Reporter:
-    """Send progress of one request, not more often than anyone can read it."""
-
-    def __init__(self, send: Callable[[Event], None], task_id: int) -> None:
-        self._send = send
-        self._id = task_id
-        self._stage: Stage | None = None
-        self._started = self._sent = 0.0
-
-    def loaded(self, fraction: float) -> None:
-        self._report("load", fraction, 1.0)
-
-    def evaluated(self, stage: Stage, done: float, total: float) -> None:
-        self._report(stage, done, total)
-
-    def dropped(self, messages: int) -> None:
-        sentence = f"The oldest {messages} messages were left out because the conversation outgrew the context."
-        self._send(Notice(self._id, "turns_dropped", sentence, messages))
-
-    def _report(self, stage: Stage, done: float, total: float) -> None:
-        now = time.perf_counter()
-        if stage != self._stage:
-            self._stage, self._started, self._sent = stage, now, 0.0
-        if done < total and now - self._sent < _SECONDS_BETWEEN_REPORTS:
-            return
-        self._sent = now
-        left = (now - self._started) / done * (total - done) if done else None
-        self._send(Progress(self._id, stage, done, total, left if left is None else round(left, 2)))
 
 
 def _versions() -> dict[str, str]:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QSizePolicy, QVBoxLayout, QWidget
 
 from app.chat.asks import TranscriptAsks
 from app.chat.copy_button import CopyButton
@@ -15,18 +15,27 @@ from app.widgets.labels import ElidedLabel, Label, WrappedLabel
 
 
 class StatusRow(QWidget):
-    """Say what is being done before the first word comes, and how far it is."""
+    """Say what an answer waits for, how far it is, and offer to end it."""
 
-    def __init__(self, parent: QWidget) -> None:
+    def __init__(self, asks: TranscriptAsks, parent: QWidget) -> None:
         """Make a hidden row."""
         super().__init__(parent)
-        self._sentence = Label("", "muted")
+        self._sentence = ElidedLabel("", "muted")
+        self._sentence.setSizePolicy(QSizePolicy.Policy.Maximum, QSizePolicy.Policy.Fixed)
+        cancel = Button(self.tr("Cancel"), "small-text")
+        cancel.setAccessibleName(self.tr("Cancel this answer"))
+        cancel.clicked.connect(asks.stop_requested)
         self._bar = ThinProgress(self.tr("Progress"))
         self._bar.setMaximumWidth(220)
+        line = QHBoxLayout()
+        line.setSpacing(12)
+        line.addWidget(self._sentence)
+        line.addWidget(cancel)
+        line.addStretch()
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 4)
         layout.setSpacing(8)
-        layout.addWidget(self._sentence)
+        layout.addLayout(line)
         layout.addWidget(self._bar)
         self.hide()
 

@@ -53,7 +53,7 @@ class AnswerView(QWidget):
         super().__init__(parent)
         self._theme = theme
         self._slots: list[_Slot] = []
-        self._status = StatusRow(self)
+        self._status = StatusRow(asks, self)
         self._outcome = OutcomeRow(asks, self)
         self._actions = AnswerActions(asks, lambda: self._text, self)
         self.setAccessibleName(self.tr("Answer"))
@@ -82,7 +82,7 @@ class AnswerView(QWidget):
         self._show_blocks(self._markdown.append(text))
 
     def set_status(self, sentence: str | None, fraction: float | None = None) -> None:
-        """Say what is being done before the first word comes."""
+        """Say what the answer waits for."""
         self._status.show_status(sentence, fraction)
 
     def set_notice(self, sentence: str) -> None:

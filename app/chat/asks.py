@@ -4,11 +4,15 @@ from PySide6.QtCore import QObject, Signal
 
 
 class TranscriptAsks(QObject):
-    """Be the one place where the widgets of messages send their clicks; each carries the message's number."""
+    """Be the one place where the widgets of messages send their clicks.
+
+    Each carries the message's number, but for `stop_requested`: only one answer of a chat is being written.
+    """
 
     regenerate_requested = Signal(int)
     edit_requested = Signal(int)
     edit_submitted = Signal(int, str)
     version_requested = Signal(int, int)
     remedy_requested = Signal(int, str)
+    stop_requested = Signal()
     height_changed = Signal(int)

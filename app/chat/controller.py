@@ -305,6 +305,7 @@ class ChatController(QObject):
         page.empty_state.prompt_chosen.connect(self.send)
         page.empty_state.import_requested.connect(self.models_requested)
         asks = page.transcript.asks
+        asks.stop_requested.connect(self.stop)
         asks.regenerate_requested.connect(self.regenerate)
         asks.edit_submitted.connect(self.edit)
         asks.version_requested.connect(self.switch_version)

@@ -4,6 +4,7 @@ import time
 
 from PySide6.QtCore import QObject, QTimer, Signal
 
+from app.durations import left_text
 from app.engine_bridge import Answering, EngineBridge
 from app.storage.errors import StorageError
 from app.storage.messages import INTERRUPTED, AnswerStats, Messages
@@ -35,6 +36,7 @@ class Generation(QObject):
         self._answering = answering
         self._pieces: list[str] = []
         self._notices: list[str] = []
+        self._waiting = True
         self._began = False
         self._progress: Progress | None = None
         self._patience = QTimer(self, singleShot=True, interval=PATIENCE_MS)
@@ -78,16 +80,22 @@ class Generation(QObject):
 
     def _take_token(self, text: str) -> None:
         self._pieces.append(text)
-        if not self._began:
-            self._began = True
+        if self._waiting:
+            self._waiting, self._progress = False, None
             self._patience.stop()
             self.status_changed.emit(self.message_id, None, None)
+        if not self._began:
+            self._began = True
             self.flush()
         elif not self._flush_timer.isActive():
             self._flush_timer.start()
 
     def _take_progress(self, progress: Progress) -> None:
+        """Follow the reading before the first word, or of a conversation that has become long in the middle of it."""
         self._progress = progress
+        if not self._waiting:
+            self._waiting = True
+            self._patience.start()
         self._refresh_status()
 
     def _take_notice(self, notice: Notice) -> None:
@@ -95,24 +103,29 @@ class Generation(QObject):
         self.noticed.emit(self.message_id, notice.message)
 
     def _refresh_status(self) -> None:
-        if not self._patience.isActive() and not self._began:
+        if self._waiting and not self._patience.isActive():
             self._show_status()
 
     def _show_status(self) -> None:
-        """Say what the wait is for."""
+        """Say what the wait is for, below all that has arrived."""
+        self.flush()
         state, progress = self._bridge.state, self._progress
         if progress is not None and progress.total:
-            fraction = progress.done / progress.total
-            percent = round(100 * fraction)
-            if progress.stage == "reread":
-                sentence = self.tr("Long conversation: reading it again, {0} %").format(percent)
-            else:
-                sentence = self.tr("Reading the conversation, {0} %").format(percent)
-            self.status_changed.emit(self.message_id, sentence, fraction)
+            self.status_changed.emit(self.message_id, self._reading(progress), progress.done / progress.total)
         elif state.kind == "loading":
             self.status_changed.emit(self.message_id, self.tr("Loading the model"), state.fraction)
         else:
             self.status_changed.emit(self.message_id, self.tr("Waiting for the model"), None)
+
+    def _reading(self, progress: Progress) -> str:
+        """Say what is being read, and how long it still takes as far as that is known."""
+        if progress.stage == "reread":
+            sentence = self.tr("Long conversation: reading it again, {0}")
+        else:
+            sentence = self.tr("Reading the conversation, {0}")
+        if progress.seconds_left is None:
+            return sentence.format(self.tr("{0} %").format(round(100 * progress.done / progress.total)))
+        return sentence.format(left_text(progress.seconds_left))
 
     def _finished(self, result: ChatResult) -> None:
         self.result = result

@@ -10,8 +10,8 @@ from pathlib import Path
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
+from app.durations import left_text
 from app.job_queue import QueuedJob
-from app.library.wording import left_text
 from app.widgets.bars import ThinProgress
 from app.widgets.buttons import Button
 from app.widgets.labels import ElidedLabel, Label, WrappedLabel

@@ -17,15 +17,6 @@ def memory_text(memory_bytes: float) -> str:
     return f"{max(memory_bytes / 1e9, 0.1):.1f} GB" if memory_bytes < 9.95e9 else f"{memory_bytes / 1e9:.0f} GB"
 
 
-def left_text(seconds: float) -> str:
-    """Write how long something will still take: `8 s left`, `about 9 min left`."""
-    if seconds < 60:
-        return _translate("{} s left").format(max(round(seconds), 1))
-    if seconds < 5400:
-        return _translate("about {} min left").format(round(seconds / 60))
-    return _translate("about {} h left").format(round(seconds / 3600))
-
-
 def context_text(tokens: int) -> str:
     """Write a context length as models are named: `4k`, `128k`."""
     return f"{round(tokens / 1024)}k" if tokens >= 1024 else str(tokens)

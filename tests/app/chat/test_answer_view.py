@@ -140,6 +140,10 @@ def test_a_wait_is_told_until_the_first_word(theme: Theme, asks: TranscriptAsks,
     view.set_status("Reading the conversation, 40 %", 0.4)
     labels = [c.text() for c in view.findChildren(QWidget) if hasattr(c, "text") and c.isVisible()]
     assert "Reading the conversation, 40 %" in labels
+    heard: list[str] = []
+    asks.stop_requested.connect(lambda: heard.append("stop"))
+    button(view, "Cancel").click()
+    assert heard == ["stop"]
     view.append("Now")
     labels = [c.text() for c in view.findChildren(QWidget) if hasattr(c, "text") and c.isVisible()]
     assert "Reading the conversation, 40 %" not in labels

@@ -74,13 +74,45 @@ def test_a_wait_is_told_only_when_it_is_long(qtbot: QtBot, generation: Generatio
     feed(answering, Progress(1, "prefill", 10, 100))
     assert told == []
     qtbot.waitUntil(lambda: bool(told), timeout=PATIENCE_MS * 20)
-    feed(answering, Progress(1, "prefill", 40, 100), Progress(1, "reread", 1, 4), Token(1, "x"))
+    feed(answering, Progress(1, "prefill", 40, 100), Progress(1, "prefill", 50, 100, 7.8))
+    feed(answering, Progress(1, "reread", 1, 4), Progress(1, "reread", 2, 4, 12.4), Token(1, "x"))
     assert told == [
         ("Reading the conversation, 10 %", 0.1),
         ("Reading the conversation, 40 %", 0.4),
+        ("Reading the conversation, 8 s left", 0.5),
         ("Long conversation: reading it again, 25 %", 0.25),
+        ("Long conversation: reading it again, 12 s left", 0.5),
         (None, None),
     ]
+
+
+def test_a_long_conversation_is_told_in_the_middle_of_an_answer_too(
+    qtbot: QtBot, generation: Generation, answering: Answering
+) -> None:
+    told: list[object] = []
+    shown: list[str] = []
+    generation.status_changed.connect(lambda _, sentence, fraction: told.append((sentence, fraction)))
+    generation.text_stored.connect(lambda _, text: shown.append(text))
+    feed(answering, Token(1, "one"), Token(1, " two"), Progress(1, "reread", 0, 4096, 90.0))
+    assert told == [(None, None)]
+    qtbot.waitUntil(lambda: len(told) == 2, timeout=PATIENCE_MS * 20)
+    assert "".join(shown) == "one two"
+    feed(answering, Progress(1, "reread", 1024, 4096, 40.0), Token(1, "!"), Done(1, RESULT))
+    assert told[1:] == [
+        ("Long conversation: reading it again, about 2 min left", 0.0),
+        ("Long conversation: reading it again, 40 s left", 0.25),
+        (None, None),
+    ]
+
+
+def test_a_quick_second_reading_is_not_told(qtbot: QtBot, generation: Generation, answering: Answering) -> None:
+    told: list[object] = []
+    generation.status_changed.connect(lambda _, sentence, fraction: told.append(sentence))
+    feed(answering, Token(1, "one"), Progress(1, "reread", 0, 300, 0.1), Progress(1, "reread", 300, 300, 0.0))
+    feed(answering, Token(1, " two"))
+    qtbot.wait(PATIENCE_MS + 100)
+    feed(answering, Done(1, RESULT))
+    assert told == [None, None]
 
 
 def test_a_notice_is_told_at_once_and_kept(

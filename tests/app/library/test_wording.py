@@ -21,13 +21,6 @@ def test_memory_is_always_in_gigabytes() -> None:
     ]
 
 
-@pytest.mark.parametrize(
-    ("seconds", "text"), [(0.2, "1 s left"), (8.2, "8 s left"), (540, "about 9 min left"), (9000, "about 2 h left")]
-)
-def test_time_left(seconds: float, text: str) -> None:
-    assert wording.left_text(seconds) == text
-
-
 def test_model_figures() -> None:
     assert [wording.context_text(n) for n in (512, 4096, 131072)] == ["512", "4k", "128k"]
     assert [wording.speed_text(n) for n in (9.24, 104.6)] == ["9.2 tok/s", "105 tok/s"]

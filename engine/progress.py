@@ -1,0 +1,82 @@
+"""Tell how far a request is and how long it still takes."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+
+from engine.protocol import Event, Notice, Progress, Stage
+
+_SECONDS_BETWEEN_REPORTS = 0.1
+_READING = ("prefill", "reread")
+# The time for a few tokens says little about the time for many.
+_TOKENS_FOR_PACE = 32
+
+
+class ReadingPace:
+    """Remember how fast the loaded model has last read tokens; `seconds_per_token` is None until it has."""
+
+    def __init__(self) -> None:
+        self.seconds_per_token: float | None = None
+
+    def forget(self) -> None:
+        """Begin anew, for another model."""
+        self.seconds_per_token = None
+
+    def note(self, tokens: float, seconds: float) -> None:
+        """Take the time in which tokens were read."""
+        if tokens >= _TOKENS_FOR_PACE:
+            self.seconds_per_token = seconds / tokens
+
+
+class Reporter:
+    """Send progress of one request, not more often than anyone can read it."""
+
+    def __init__(
+        self,
+        send: Callable[[Event], None],
+        request_id: int,
+        pace: ReadingPace,
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        """Take where events go; `pace` lasts from one request to the next."""
+        self._send = send
+        self._id = request_id
+        self._pace = pace
+        self._clock = clock
+        self._stage: Stage | None = None
+        self._started = self._sent = 0.0
+
+    def loaded(self, fraction: float) -> None:
+        """Tell which part of a model is loaded."""
+        self._pace.forget()
+        self._report("load", fraction, 1.0)
+
+    def evaluated(self, stage: Stage, done: float, total: float) -> None:
+        """Tell how many tokens, or crops of pictures, of a stage are evaluated."""
+        self._report(stage, done, total)
+
+    def dropped(self, messages: int) -> None:
+        """Tell that messages were left out."""
+        sentence = f"The oldest {messages} messages were left out because the conversation outgrew the context."
+        self._send(Notice(self._id, "turns_dropped", sentence, messages))
+
+    def _report(self, stage: Stage, done: float, total: float) -> None:
+        now = self._clock()
+        if stage != self._stage:
+            self._stage, self._started, self._sent = stage, now, -math.inf
+        if stage in _READING:
+            self._pace.note(done, now - self._started)
+        if done < total and now - self._sent < _SECONDS_BETWEEN_REPORTS:
+            return
+        self._sent = now
+        left = self._seconds_left(now, done, total)
+        self._send(Progress(self._id, stage, done, total, left if left is None else round(left, 2)))
+
+    def _seconds_left(self, now: float, done: float, total: float) -> float | None:
+        """Go by the speed of this stage, and at its start by that of the last one."""
+        if done:
+            return (now - self._started) / done * (total - done)
+        pace = self._pace.seconds_per_token
+        return pace * total if pace is not None and self._stage in _READING else None
