@@ -20,6 +20,7 @@ class Tokens(Protocol):
     """Offer what a chat needs of a vocabulary."""
 
     size: int
+    has_text: bool
 
     @property
     def special_texts(self) -> dict[str, str]:
@@ -72,6 +73,9 @@ class ChatFormat:
     def _choose_template(self, source: str | None, fallback: str | None) -> ChatTemplate | None:
         """Take the file's template if it works, else the family's own."""
         try:
+            if not self._vocabulary.has_text:
+                sentence = "The model's file has no tokenizer: it understands token ids, but no text."
+                raise EngineError("model_invalid", sentence, "Import the checkpoint with its tokenizer files.")
             if source is None:
                 sentence = "The model's file has no chat template."
                 raise EngineError("template_invalid", sentence, "Choose a model that was trained for chats.")

@@ -7,13 +7,20 @@ from typing import Any
 
 import llama_cpp.llama_cpp as llama
 
+_TYPE_NONE = 0
 _TYPE_SENTENCEPIECE = 1
 # Phi-3 stops at these too (generation_config.json); llama.cpp knows only some of them.
 _ENDS_OF_PHI3 = ("<|end|>", "<|endoftext|>", "<|assistant|>")
 
 
 class Vocabulary:
-    """Wrap llama.cpp's vocabulary; it lives as long as its model."""
+    """Wrap llama.cpp's vocabulary; it lives as long as its model.
+
+    Attributes:
+        size: number of tokens.
+        has_text: whether the tokens stand for text; without a tokenizer there are only ids.
+        adds_space: whether a text gets a space in front when it is encoded.
+    """
 
     def __init__(self, handle: Any, *, add_space_prefix: bool, stop_ids: frozenset[int] = frozenset()) -> None:
         """Take the handle.
@@ -23,13 +30,17 @@ class Vocabulary:
         """
         self._handle = handle
         self.size = int(llama.llama_vocab_n_tokens(handle))
-        sentencepiece = int(llama.llama_vocab_type(handle)) == _TYPE_SENTENCEPIECE
-        self.adds_space = sentencepiece and add_space_prefix
+        kind = int(llama.llama_vocab_type(handle))
+        # llama.cpp aborts the process when it is asked about the text of a vocabulary that has none.
+        self.has_text = kind != _TYPE_NONE
+        self.adds_space = kind == _TYPE_SENTENCEPIECE and add_space_prefix
         ends = (self.find(piece) for piece in _ENDS_OF_PHI3)
         self._more_ends = stop_ids | frozenset(token for token in ends if token is not None)
 
     def encode(self, text: str, *, parse_special: bool = False, add_special: bool = False) -> list[int]:
         """Give the ids of a text; `parse_special` recognises special tokens in it, `add_special` adds BOS and EOS."""
+        if not self.has_text:
+            return []
         data = text.encode("utf-8", errors="replace")
         room = len(data) + 8
         ids = (llama.llama_token * room)()
@@ -51,7 +62,7 @@ class Vocabulary:
 
     def text_of(self, token: int) -> str:
         """Give a token as the vocabulary spells it; empty for ids outside of it."""
-        if not 0 <= token < self.size:
+        if not self.has_text or not 0 <= token < self.size:
             return ""
         spelled = llama.llama_vocab_get_text(self._handle, token) or b""
         return str(spelled.decode("utf-8", errors="replace"))

@@ -105,6 +105,7 @@ class OtherVocabulary:
     """Stand for a vocabulary that is not Phi-3's, and note how it is asked."""
 
     size = 10
+    has_text = True
 
     @property
     def special_texts(self):

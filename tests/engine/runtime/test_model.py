@@ -13,6 +13,8 @@ from engine.runtime import session as session_module
 from engine.runtime.cancellation import Cancellation
 from engine.runtime.read_ahead import read_ahead
 from engine.runtime.session import Session
+from tests.helpers.checkpoints import make_phi3
+from tests.helpers.logits import reference_logits, relative_error
 
 
 def failure_of(native_log, path, **options):
@@ -128,6 +130,18 @@ def test_a_file_that_is_not_what_it_says(native_log, tiny, tmp_path, old, new, c
     error = failure_of(native_log, replaced(tiny[1], tmp_path / "m.gguf", old, new))
     assert error.code == code
     assert words in error.message
+
+
+def test_a_model_without_a_tokenizer_understands_ids_only(load_session, tmp_path):
+    folder = make_phi3(tmp_path / "model", tokenizer=False, vocab_size=500, pad_token_id=0, hidden_size=120)
+    session = load_session(convert(folder, tmp_path / "m.gguf", outtype="f32").path)
+    ids, out = [3, 499, 0, 17], tmp_path / "logits.npz"
+    session.logits(Logits(str(out), tokens=tuple(ids)), Cancellation(), lambda *_: None)
+    assert relative_error(np.load(out)["logits"][None], reference_logits(folder, ids)[-1:]) < 1e-5
+    for ask in (session.count, lambda request: session.logits(Logits("x", messages=request.messages), None, None)):
+        with pytest.raises(EngineError) as failure:
+            ask(Count((Message("user", "Hi"),)))
+        assert (failure.value.code, "no tokenizer" in failure.value.message) == ("model_invalid", True)
 
 
 def test_a_file_without_a_context_length(native_log, tiny, tmp_path):
