@@ -7,6 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from converter.configuration import DEFAULT_ORIGINAL_CONTEXT
 from converter.errors import ConversionCancelled
 from engine.errors import EngineError
 from engine.jobs.events import JobProgress, VerifyJob
@@ -57,7 +58,8 @@ def _sequences(checkpoint: Path, most: int) -> list[Sequence]:
         message = f"{checkpoint.name} holds no usable config.json."
         raise EngineError("model_invalid", message, "Choose the checkpoint's directory.", str(error)) from error
     limit = min(context, most) if most else context
-    return choose_sequences(limit, int(original or context), window, has_long_rope)
+    line = int(original or (DEFAULT_ORIGINAL_CONTEXT if has_long_rope else context))
+    return choose_sequences(limit, line, window, has_long_rope)
 
 
 def _reference_rows(

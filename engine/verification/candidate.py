@@ -37,8 +37,12 @@ class Candidate:
         self._context = Context(self.model, plan, threads=threads, batch_threads=batch_threads, on_gpu=False)
 
     def encode(self, text: str) -> list[int]:
-        """Return the ids of plain text."""
-        return self.model.vocabulary.encode(text)
+        """Return the ids of plain text; any ids where the model has no tokenizer."""
+        vocabulary = self.model.vocabulary
+        if vocabulary.has_text:
+            return vocabulary.encode(text)
+        drawn: list[int] = np.random.default_rng(0).integers(0, vocabulary.size, len(text)).tolist()
+        return drawn
 
     def rows(self, ids: list[int], sequence: Sequence, on_position: Callable[[], None]) -> Rows:
         """Return float32 logits `[all positions of the bands in order, n_vocab]`, each after the tokens up to it."""

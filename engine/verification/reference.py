@@ -1,6 +1,8 @@
 """Evaluate a checkpoint with its reference implementation in PyTorch."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -52,9 +54,28 @@ class Reference:
         if self._is_small:
             logits = self._model.evaluate(ids, Cache(), keep)
         else:
-            logits = self._model(torch.tensor([ids]), logits_to_keep=keep, use_cache=False).logits[0]
+            with self._long_factors_of_phimoe(len(ids)):
+                logits = self._model(torch.tensor([ids]), logits_to_keep=keep, use_cache=False).logits[0]
         rows: Rows = logits.float().numpy()
         return rows
+
+    @contextmanager
+    def _long_factors_of_phimoe(self, length: int) -> Iterator[None]:
+        """Let a long sequence have the long factors: transformers 5 gives Phi-3.5-MoE the short ones at any length.
+
+        Microsoft's own code goes over to the long ones (modeling_phimoe.py, `Phi3LongRoPEScaledRotaryEmbedding`).
+        """
+        rope = getattr(self._model.config, "rope_parameters", None) or {}
+        is_moe = self.config.get("model_type") == "phimoe" and "long_factor" in rope
+        if not is_moe or length <= rope["original_max_position_embeddings"]:
+            yield
+            return
+        short = rope["short_factor"]
+        rope["short_factor"] = rope["long_factor"]
+        try:
+            yield
+        finally:
+            rope["short_factor"] = short
 
     @property
     def clamp_share(self) -> float | None:

@@ -1,13 +1,16 @@
 """Verification finds agreement where there is some, and a difference where there is one."""
 
+import json
 from pathlib import Path
 
 import pytest
 
+from converter.convert import convert
 from engine.jobs.events import ImportJob, JobDone, JobFailed, VerifyJob
 from engine.jobs.handle import start
+from engine.jobs.verify_model import _sequences
 from engine.library.verification_record import read_record
-from tests.helpers.checkpoints import make_phi3
+from tests.helpers.checkpoints import make_phi3, make_phimoe
 
 
 @pytest.fixture(scope="module")
@@ -51,6 +54,27 @@ def test_record_of_another_file_is_void(checkpoint: Path, model: Path, tmp_path:
     assert read_record(copy) is not None
     copy.write_bytes(model.read_bytes() + b"more")
     assert read_record(copy) is None
+
+
+def test_a_mixture_without_a_tokenizer_is_compared_on_both_sides_of_its_line(tmp_path: Path) -> None:
+    line = {"original_max_position_embeddings": 40, "max_position_embeddings": 200}
+    checkpoint = make_phimoe(tmp_path / "Mixture", tokenizer=False, vocab_size=600, **line)
+    model = convert(checkpoint, tmp_path / "mixture.gguf", outtype="f32").path
+    outcome = start(VerifyJob(str(model), str(checkpoint)), tmp_path / "job").wait(120)
+    assert isinstance(outcome, JobDone), outcome
+    bands = {band["name"]: band for band in outcome.result["bands"]}
+    assert list(bands) == ["short", "up to the LongRoPE line", "beyond the LongRoPE line"]
+    assert all(band["relative_error"] < 1e-3 for band in bands.values())
+    assert outcome.result["verified"]
+
+
+def test_a_line_that_is_not_named_is_the_familys_own(checkpoint: Path, tmp_path: Path) -> None:
+    config = json.loads((checkpoint / "config.json").read_text())
+    rope = {"rope_type": "longrope", "short_factor": [1.0], "long_factor": [2.0]}
+    config |= {"max_position_embeddings": 131072, "sliding_window": None, "rope_parameters": rope}
+    del config["original_max_position_embeddings"]
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    assert [sequence.length for sequence in _sequences(tmp_path, 0)] == [256, 4096, 4160]
 
 
 def test_missing_checkpoint_is_one_sentence(model: Path, tmp_path: Path) -> None:
