@@ -107,8 +107,13 @@ class Rope:
     long_attention_factor: float
 
 
-def read_rope(config: Config, sizes: DecoderSize, default_theta: float = 10000.0) -> Rope:
-    """Read rotary embeddings in the spelling of the Hub (`rope_scaling`) or of transformers 5 (`rope_parameters`)."""
+def read_rope(
+    config: Config, sizes: DecoderSize, default_theta: float = 10000.0, *, nested_original: bool = True
+) -> Rope:
+    """Read rotary embeddings in the spelling of the Hub (`rope_scaling`) or of transformers 5 (`rope_parameters`).
+
+    `nested_original` says whether `original_max_position_embeddings` may stand there too, and not only in the config.
+    """
     settings = config.get("rope_scaling") or config.get("rope_parameters") or {}
     if not isinstance(settings, dict):
         raise wrong("rope_scaling", settings, "an object")
@@ -120,7 +125,8 @@ def read_rope(config: Config, sizes: DecoderSize, default_theta: float = 10000.0
     kind = settings.get("rope_type", settings.get("type", "default"))
     plain = kind in ("default", None)
     usual = sizes.context if plain else DEFAULT_ORIGINAL_CONTEXT
-    original = size({**settings, **config}, "original_max_position_embeddings", usual)
+    nested = optional_size(settings, "original_max_position_embeddings") if nested_original else None
+    original = size(config, "original_max_position_embeddings", nested or usual)
     if plain:
         return Rope(dimensions, theta, original, None, None, 1.0, 1.0)
     if kind not in LONG_ROPE_TYPES:

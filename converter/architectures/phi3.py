@@ -25,7 +25,7 @@ def plan(checkpoint: Checkpoint) -> ModelPlan:
     sizes = decoder_size(config)
     if config.get("hidden_act", "silu") not in ("silu", "swish"):
         raise wrong("hidden_act", config["hidden_act"], "silu")
-    rope = read_rope(config, sizes)
+    rope = read_rope(config, sizes, nested_original=False)  # Phi3Config takes 4,096 where its own key is missing
     epsilon = number(config, "rms_norm_eps", 1e-5)
     window = optional_size(config, "sliding_window")
     tensors = _tensors(checkpoint, sizes, config.get("tie_word_embeddings") is True) | rope_tensors(rope)
