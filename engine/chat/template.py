@@ -44,14 +44,21 @@ class ChatTemplate:
         except Exception as error:
             raise _invalid("cannot be read", error) from error
 
-    def render(self, messages: Sequence[Message]) -> str:
-        """Give the text of a conversation that ends where the answer begins; raises EngineError `template_invalid`."""
+    def render(self, messages: Sequence[Message], *, add_generation_prompt: bool = True) -> str:
+        """Give the text of a conversation, by default up to where the next answer begins.
+
+        Raises EngineError `template_invalid`.
+        """
         turns = [{"role": message.role, "content": message.content} for message in messages]
         pieces, length = [], 0
         try:
             with _Deadline(_SECONDS):
                 for piece in self._template.generate(
-                    messages=turns, add_generation_prompt=True, tools=None, documents=None, **self._special_texts
+                    messages=turns,
+                    add_generation_prompt=add_generation_prompt,
+                    tools=None,
+                    documents=None,
+                    **self._special_texts,
                 ):
                     pieces.append(piece)
                     length += len(piece)
