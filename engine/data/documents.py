@@ -26,14 +26,14 @@ def _lines(stream: TextIO) -> Iterator[str]:
         yield line
 
 
-def pdf_pieces(path: Path, progress: Progress | None = None) -> Iterator[Example | RowProblem]:
+def pdf_pieces(path: Path, file: str, progress: Progress | None = None) -> Iterator[Example | RowProblem]:
     """Give the text of a PDF file in pieces, each with the page where it begins.
 
     Raises EngineError `input_invalid` for a file that cannot be opened or that holds only pictures of text.
     """
     pages = _pdf_pages(path, progress)
     found = False
-    for item in _joined(pages, path.name, "page"):
+    for item in _joined(pages, file, "page"):
         found = True
         yield item
     if not found:

@@ -7,7 +7,7 @@ from typing import Any
 
 from engine.data.example import RowError
 from engine.data.turns import ROLES, text_of
-from engine.protocol import Message
+from engine.protocol import Message, Role
 
 Thread = tuple[Message, ...]
 Pair = tuple[Thread, Message, Message]
@@ -58,7 +58,7 @@ def _replies(node: dict[str, Any]) -> list[dict[str, Any]]:
     return [reply for reply in replies if not reply.get("deleted") and reply.get("review_result") is not False]
 
 
-def _role(node: dict[str, Any]) -> str | None:
+def _role(node: dict[str, Any]) -> Role | None:
     return ROLES.get(str(node.get("role")).lower())
 
 

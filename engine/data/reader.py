@@ -53,9 +53,13 @@ class DataFile:
         recognition: what the file was taken for.
     """
 
-    def __init__(self, path: Path) -> None:
-        """Look at the file; raises EngineError `input_invalid` when there is nothing in it that can be learned."""
+    def __init__(self, path: Path, name: str = "") -> None:
+        """Look at the file; `name` is how places in it call it.
+
+        Raises EngineError `input_invalid` when there is nothing in it that can be learned.
+        """
         self.path = path
+        self.name = name or path.name
         self.size = check_file(path)
         self._kind = _kind_of(path)
         is_binary = self._kind in ("parquet", "pdf")
@@ -70,27 +74,19 @@ class DataFile:
         `input_invalid` when the file turns out to be damaged.
         """
         if self._kind == "pdf":
-            yield from documents.pdf_pieces(self.path, progress)
+            yield from documents.pdf_pieces(self.path, self.name, progress)
         elif self._kind == "text":
             with open_text(self.path, self._encoding, progress) as stream:
-                yield from documents.text_pieces(stream, self.path.name)
+                yield from documents.text_pieces(stream, self.name)
         else:
-            for number, row in self._rows(progress):
+            for number, row in _rows(self.path, self._kind, self._encoding, progress):
                 yield from self._examples(number, row)
-
-    def _rows(self, progress: Progress | None = None) -> Generator[Numbered, None, None]:
-        if self._kind == "parquet":
-            yield from parquet_rows(self.path, progress)
-            return
-        is_table = self._kind == "table"
-        with open_text(self.path, self._encoding, progress, newline="" if is_table else None) as stream:
-            yield from csv_rows(stream) if is_table else json_rows(stream)
 
     def _recognise(self) -> Recognition:
         if self._kind in ("pdf", "text"):
             words = "a PDF document" if self._kind == "pdf" else "a text"
             return Recognition("document", words, f"The file is {words}.", 1.0, self._encoding.name)
-        with contextlib.closing(self._rows()) as numbered:
+        with contextlib.closing(_rows(self.path, self._kind, self._encoding)) as numbered:
             sample = [_normalised(row) for _, row in itertools.islice(numbered, SAMPLE_ROWS)]
         rows = [row for row in sample if isinstance(row, dict)]
         fits = Counter(form.name for row in rows if (form := _form_of(row)) is not None)
@@ -103,7 +99,7 @@ class DataFile:
 
     def _unknown(self, sample: list[Any]) -> EngineError:
         columns = list(dict.fromkeys(key for row in sample if isinstance(row, dict) for key in row))
-        name = self.path.name
+        name = self.name
         if columns:
             named = ", ".join(str(column)[:40] for column in columns[:8])
             sentence = f"{name} has the columns {named}, in which no known form of training data is seen."
@@ -115,7 +111,7 @@ class DataFile:
         return EngineError("input_invalid", sentence, _REMEDY)
 
     def _examples(self, number: int, row: Any) -> Iterator[Example | RowProblem]:
-        place = Place(self.path.name, number, "row" if self._kind == "parquet" else "line")
+        place = Place(self.name, number, "row" if self._kind == "parquet" else "line")
         try:
             yield from self._read(_normalised(row), place)
         except RowError as error:
@@ -136,6 +132,35 @@ class DataFile:
         if self._encoding.damaged and any("\ufffd" in text for example in examples for text in example.texts()):
             raise RowError(f"The row has bytes that are no {self._encoding.name.upper()}.")
         return examples
+
+
+def read_rows(path: Path) -> Iterator[Any]:
+    """Give the rows of a file as they are, of documents their pieces; a row that cannot be read is a RowError.
+
+    Raises EngineError `input_invalid`.
+    """
+    check_file(path)
+    kind = _kind_of(path)
+    if kind == "pdf":
+        pieces = documents.pdf_pieces(path, path.name)
+        yield from (item.text if isinstance(item, Example) else RowError(item.sentence) for item in pieces)
+    elif kind == "text":
+        with open_text(path, detect_encoding(path)) as stream:
+            yield from (line for line in stream if not line.isspace())
+    else:
+        encoding = Encoding("") if kind == "parquet" else detect_encoding(path)
+        yield from (row for _, row in _rows(path, kind, encoding))
+
+
+def _rows(
+    path: Path, kind: str, encoding: Encoding, progress: Progress | None = None
+) -> Generator[Numbered, None, None]:
+    if kind == "parquet":
+        yield from parquet_rows(path, progress)
+        return
+    is_table = kind == "table"
+    with open_text(path, encoding, progress, newline="" if is_table else None) as stream:
+        yield from csv_rows(stream) if is_table else json_rows(stream)
 
 
 def data_files(path: Path) -> list[Path]:

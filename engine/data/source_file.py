@@ -11,14 +11,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, BinaryIO
+from typing import Any, BinaryIO
 
 from engine.errors import EngineError
 
 Progress = Callable[[int, int], None]
 
 _CHUNK = 1 << 20
-_PACKED: dict[bytes, Callable[..., IO[bytes]]] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\x00": lzma.open}
+_PACKED: dict[bytes, Any] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\x00": lzma.open}
 _MARKS = {
     codecs.BOM_UTF32_LE: "utf-32",
     codecs.BOM_UTF32_BE: "utf-32",
@@ -73,7 +73,7 @@ def open_bytes(path: Path, progress: Progress | None = None) -> Iterator[BinaryI
         opener = next((opener for magic, opener in _PACKED.items() if head.startswith(magic)), None)
         try:
             with counted if opener is None else opener(counted) as stream:
-                yield stream  # type: ignore[misc]  # all three openers give readable binary files
+                yield stream
         except (EOFError, lzma.LZMAError, gzip.BadGzipFile) as error:
             raise _packed_damage(path, error) from error
         except OSError as error:

@@ -65,7 +65,7 @@ def test_the_pages_of_a_pdf_file_are_joined(tmp_path):
     path = tmp_path / "book.pdf"
     path.write_bytes(pdf("First page.", "", "Third page."))
     seen = []
-    found = list(pdf_pieces(path, lambda done, total: seen.append((done, total))))
+    found = list(pdf_pieces(path, path.name, lambda done, total: seen.append((done, total))))
     assert found == [Example(Place("book.pdf", 1, "page"), text="First page.\n\nThird page.")]
     assert seen == [(1, 3), (2, 3), (3, 3)]
 
@@ -85,7 +85,7 @@ def test_pdf_files_without_text_are_one_sentence(tmp_path, data, sentence):
     path = tmp_path / "book.pdf"
     path.write_bytes(data)
     with pytest.raises(EngineError) as failure:
-        list(pdf_pieces(path))
+        list(pdf_pieces(path, path.name))
     assert failure.value.code == "input_invalid"
     assert failure.value.message == sentence
     assert failure.value.remedy

@@ -255,7 +255,7 @@ def test_open_assistants_trees_give_the_best_threads_and_all_ranked_pairs():
     [
         ("identity.json", "alpaca", 60),
         ("glaive.json", "sharegpt", 3),
-        ("dolly.jsonl", "marked-text", 12),
+        ("dolly.jsonl", "marked-text", 60),
         ("self_instruct.jsonl", "self-instruct", 4),
     ],
 )
