@@ -30,6 +30,14 @@ CENTRED_KEY = "phidelity.layer_norm.centred"
 ROUTER_JITTER_KEY = "phidelity.router.jitter_noise"
 ROUTER_SCORE_SCALE_KEY = "phidelity.router.score_scale"
 ROUTER_WEIGHT_SCALE_KEY = "phidelity.router.weight_scale"
+# What Phi-3-small's exact arithmetic needs and llama.cpp has no place for, in the words and values of config.json: the
+# clamps (no key: none), the block-sparse attention, and which layers do without it (every so many; 0: none).
+GEGELU_LIMIT_KEY = "phidelity.phi3small.gegelu_limit"
+BLOCK_SIZE_KEY = "phidelity.phi3small.blocksparse_block_size"
+LOCAL_BLOCKS_KEY = "phidelity.phi3small.blocksparse_num_local_blocks"
+VERTICAL_STRIDE_KEY = "phidelity.phi3small.blocksparse_vert_stride"
+HOMO_HEAD_PATTERN_KEY = "phidelity.phi3small.blocksparse_homo_head_pattern"
+DENSE_LAYERS_KEY = "phidelity.phi3small.dense_attention_every_n_layers"
 # A number added to every logit, and the tokens that are never to be sampled.
 LOGIT_BIAS_KEY = "phidelity.logit_bias"
 MASKED_TOKENS_KEY = "phidelity.masked_tokens"

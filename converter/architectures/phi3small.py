@@ -6,7 +6,8 @@ factors are the file's `embedding_scale`, `attention.scale` and `logit_scale`. T
 logits of every position; the file's metadata tells it to the sampler, with the tokens that must not be sampled.
 
 What cannot be held: the clamps of the activation at 20, and the block-sparse attention beyond its local blocks. Layers
-with it get a sliding window of the same length, which is nearer than seeing everything.
+with it get a sliding window of the same length, which is nearer than seeing everything. The file's metadata says what
+they are, so that a runtime of our own can undo the folding and compute exactly.
 """
 
 from functools import partial
@@ -27,12 +28,23 @@ from converter.configuration import (
     wrong,
 )
 from converter.gguf_file import MetadataType
-from converter.gguf_writer import float32, numbers, uint32
+from converter.gguf_writer import boolean, float32, numbers, uint32
 from converter.granite_swa import ARCHITECTURE, no_sinks, swa_metadata
 from converter.head_rows import interleaved_of_halves
 from converter.layer_norm import CentredColumns, FoldedBias, Vector, centred_rows
 from converter.lazy_tensors import MappedRows, Rows, RowSource, SelectedRows, rows_per_chunk
-from converter.metadata import FAITHFUL_CONTEXT_KEY, LOGIT_BIAS_KEY, MASKED_TOKENS_KEY, Metadata
+from converter.metadata import (
+    BLOCK_SIZE_KEY,
+    DENSE_LAYERS_KEY,
+    FAITHFUL_CONTEXT_KEY,
+    GEGELU_LIMIT_KEY,
+    HOMO_HEAD_PATTERN_KEY,
+    LOCAL_BLOCKS_KEY,
+    LOGIT_BIAS_KEY,
+    MASKED_TOKENS_KEY,
+    VERTICAL_STRIDE_KEY,
+    Metadata,
+)
 from converter.model_plan import ModelPlan, model_shape, rope_tensors
 from converter.tiktoken_vocab import masked_tokens
 
@@ -54,7 +66,7 @@ def plan(checkpoint: Checkpoint) -> ModelPlan:
     rope = with_mscales(read_rope(config, sizes, number(config, "rope_embedding_base", 1e6)), config, 1.0)
     windowed, window = _window(config, sizes)
     metadata = swa_metadata(sizes, number(config, "layer_norm_epsilon", 1e-5), rope, window, windowed)
-    metadata |= _scales(config, sizes)
+    metadata |= _scales(config, sizes) | _exact_arithmetic(config)
     if window < sizes.context:
         metadata[FAITHFUL_CONTEXT_KEY] = uint32(window)
     tensors: Tensors = {
@@ -91,9 +103,31 @@ def _window(config: Config, sizes: DecoderSize) -> tuple[list[bool], int]:
     every = optional_size(config, "dense_attention_every_n_layers")
     sparse = [every is None or (layer + 1) % every != 0 for layer in range(sizes.n_layers)]
     if any(sparse):
-        return sparse, size(config, "blocksparse_block_size", 64) * size(config, "blocksparse_num_local_blocks", 16)
+        return sparse, _block_size(config) * _local_blocks(config)
     # llama.cpp wants one layer with a window; one as long as the context hides nothing.
     return [layer == 0 for layer in range(sizes.n_layers)], sizes.context
+
+
+def _block_size(config: Config) -> int:
+    return size(config, "blocksparse_block_size", 64)
+
+
+def _local_blocks(config: Config) -> int:
+    return size(config, "blocksparse_num_local_blocks", 16)
+
+
+def _exact_arithmetic(config: Config) -> Metadata:
+    """Say what the file's graph leaves out."""
+    metadata = {
+        BLOCK_SIZE_KEY: uint32(_block_size(config)),
+        LOCAL_BLOCKS_KEY: uint32(_local_blocks(config)),
+        VERTICAL_STRIDE_KEY: uint32(size(config, "blocksparse_vert_stride", 8)),
+        HOMO_HEAD_PATTERN_KEY: boolean(config.get("blocksparse_homo_head_pattern") is True),
+        DENSE_LAYERS_KEY: uint32(optional_size(config, "dense_attention_every_n_layers") or 0),
+    }
+    if config.get("gegelu_limit") is not None:
+        metadata[GEGELU_LIMIT_KEY] = float32(number(config, "gegelu_limit", 20.0))
+    return metadata
 
 
 def _width_multiplier(config: Config) -> float:
@@ -138,7 +172,7 @@ def _attention(checkpoint: Checkpoint, sizes: DecoderSize, layer: int) -> Tensor
         "attn_norm.weight": checkpoint.tensor(f"{prefix}.input_layernorm.weight", (sizes.embedding,)),
         "attn_sinks.weight": no_sinks(sizes.n_heads),
     }
-    for part, order in _head_rows(sizes).items():
+    for part, order in head_rows(sizes).items():
         tensors[f"attn_{part}.weight"] = SelectedRows(weight, order)
         tensors[f"attn_{part}.bias"] = Vector(SelectedRows(bias, order))
     dense = checkpoint.tensor(f"{prefix}.self_attn.dense.weight", (sizes.embedding, sizes.query))
@@ -148,8 +182,8 @@ def _attention(checkpoint: Checkpoint, sizes: DecoderSize, layer: int) -> Tensor
     return tensors
 
 
-def _head_rows(sizes: DecoderSize) -> dict[str, NDArray[np.int64]]:
-    """Return which fused rows are query, key and value: the query heads of a group come before its key and value."""
+def head_rows(sizes: DecoderSize) -> dict[str, NDArray[np.int64]]:
+    """Return which fused rows those of q, k and v are: the query heads of a group come before its key and value."""
     group = sizes.n_heads // sizes.n_kv_heads
     rows = np.arange(sizes.query + 2 * sizes.key_value).reshape(sizes.n_kv_heads, group + 2, sizes.head)
     query, key, value = (part.reshape(-1) for part in (rows[:, :group], rows[:, group], rows[:, group + 1]))
@@ -158,6 +192,16 @@ def _head_rows(sizes: DecoderSize) -> dict[str, NDArray[np.int64]]:
         "k": key[interleaved_of_halves(sizes.n_kv_heads, sizes.key_value)],
         "v": value,
     }
+
+
+def gate_rows(width: int) -> NDArray[np.int64]:
+    """Return which rows of the fused projection are the gate's: gate and linear rows alternate."""
+    return np.arange(0, 2 * width, 2)
+
+
+def linear_rows(width: int) -> NDArray[np.int64]:
+    """Return which rows of the fused projection are the linear branch's."""
+    return np.arange(1, 2 * width, 2)
 
 
 def _feed_forward(checkpoint: Checkpoint, sizes: DecoderSize, layer: int) -> Tensors:
@@ -169,8 +213,7 @@ def _feed_forward(checkpoint: Checkpoint, sizes: DecoderSize, layer: int) -> Ten
         checkpoint.tensor(f"{prefix}.mlp.up_proj.bias", (2 * width,)),
         checkpoint.tensor(f"{prefix}.post_attention_layernorm.bias", (sizes.embedding,)),
     )
-    # Gate and linear rows alternate.
-    gate, linear = np.arange(0, 2 * width, 2), np.arange(1, 2 * width, 2)
+    gate, linear = gate_rows(width), linear_rows(width)
     grow = partial(_scaled, factor=QUICK_GELU)
     down = checkpoint.tensor(f"{prefix}.mlp.down_proj.weight", (sizes.embedding, width))
     return {

@@ -14,7 +14,9 @@ from converter.errors import ConversionError
 from converter.gguf_file import read_header
 from converter.tiktoken_vocab import SPECIAL_TOKENS, masked_tokens, read_tiktoken
 from converter.vocab import load_vocabulary
-from engine.torch_runtime.phi3small import Cache, Phi3Small, Phi3SmallConfig
+from engine.torch_runtime.cache import Cache
+from engine.torch_runtime.phi3small import Phi3Small
+from engine.torch_runtime.phi3small_config import Phi3SmallConfig
 from tests.helpers.fixtures import DATA, unpack_checkpoint
 from tests.helpers.logits import llama_logits, relative_error
 from tests.helpers.tokens import llama_tokens, vocabulary_of
@@ -107,6 +109,19 @@ def test_long_factors_take_their_scale_from_the_runtime(tmp_path):
     assert relative_error(ours, _reference(folder, ids)) < 1e-4
 
 
+def test_the_file_says_what_its_graph_leaves_out(converted, tmp_path):
+    header = read_header(converted.path)
+    names = ["blocksparse_block_size", "blocksparse_num_local_blocks", "blocksparse_vert_stride"]
+    names += ["blocksparse_homo_head_pattern", "dense_attention_every_n_layers", "gegelu_limit"]
+    assert [header.get(f"phidelity.phi3small.{name}") for name in names] == [64, 16, 8, False, 2, 20.0]
+    folder = unpack_checkpoint("phi3small-tiny", tmp_path)
+    config = json.loads((folder / "config.json").read_text())
+    changes = {"gegelu_limit": None, "blocksparse_homo_head_pattern": True, "dense_attention_every_n_layers": None}
+    (folder / "config.json").write_text(json.dumps(config | changes))
+    header = read_header(convert(folder, tmp_path / "other.gguf", outtype="bf16").path)
+    assert [header.get(f"phidelity.phi3small.{name}") for name in names] == [64, 16, 8, True, 0, None]
+
+
 def test_masked_tokens_are_the_dummies(converted):
     masked = read_header(converted.path).get("phidelity.masked_tokens").tolist()
     assert masked == json.loads((REFERENCES / "manifest.json").read_text())["dummy_token_indices"]
@@ -157,6 +172,8 @@ def test_ranks_become_merges(tmp_path):
     [
         ({"hidden_act": "gelu"}, "hidden_act = 'gelu', but gegelu"),
         ({"rope_position_scale": 0.5}, "rope_position_scale = 0.5"),
+        ({"blocksparse_vert_stride": 0}, "blocksparse_vert_stride = 0"),
+        ({"gegelu_limit": "twenty"}, "gegelu_limit = 'twenty'"),
         ({"ff_intermediate_size": 300}, r"\(600, 128\)"),
     ],
 )
