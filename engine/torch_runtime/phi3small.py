@@ -4,117 +4,42 @@ Nothing else computes this model to the letter: llama.cpp has no graph for it, a
 neither the clamps nor the sparse mask. Written from the published configuration and the Phi-3 report, arXiv 2404.14219.
 """
 
-import json
-import math
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from safetensors import safe_open
 from torch import Tensor
-from torch.nn.functional import embedding, layer_norm, linear
+from torch.nn.functional import embedding, layer_norm, linear, scaled_dot_product_attention
+
+from engine.torch_runtime.cache import Cache
+from engine.torch_runtime.phi3small_config import Phi3SmallConfig
 
 QUERY_CHUNK = 256
+# Masks of the sparse layers differ by head, so long sequences are attended to by fewer queries at a time.
+MASK_VALUES = 1 << 24
 QUICK_GELU = 1.702
 
 
-@dataclass(frozen=True)
-class Phi3SmallConfig:
-    """Hold the keys of config.json that decide the arithmetic, under the same names."""
-
-    hidden_size: int
-    num_hidden_layers: int
-    num_attention_heads: int
-    num_key_value_heads: int
-    vocab_size: int
-    max_position_embeddings: int
-    layer_norm_epsilon: float = 1e-5
-    rope_embedding_base: float = 1e6
-    rope_position_scale: float = 1.0
-    rope_scaling: dict[str, Any] | None = None
-    gegelu_limit: float | None = 20.0
-    mup_use_scaling: bool = True
-    mup_width_multiplier: float | None = 8.0
-    mup_embedding_multiplier: float = 10.0
-    mup_attn_multiplier: float = 1.0
-    dense_attention_every_n_layers: int | None = 2
-    blocksparse_block_size: int = 64
-    blocksparse_num_local_blocks: int = 16
-    blocksparse_vert_stride: int = 8
-    blocksparse_homo_head_pattern: bool = False
-
-    @classmethod
-    def read(cls, path: Path) -> "Phi3SmallConfig":
-        """Read config.json; keys that the arithmetic does not need are left out."""
-        values = json.loads(path.read_text("utf-8"))
-        return cls(**{name: values[name] for name in cls.__dataclass_fields__ if name in values})
-
-    @property
-    def head_dim(self) -> int:
-        """Return the width of one attention head."""
-        return self.hidden_size // self.num_attention_heads
-
-    @property
-    def attention_scale(self) -> float:
-        """Return what scores are multiplied by: 1/head_dim under muP."""
-        return self.mup_attn_multiplier / self.head_dim if self.mup_use_scaling else self.head_dim**-0.5
-
-    @property
-    def original_context(self) -> int:
-        """Return the length above which the long RoPE factors apply."""
-        scaling = self.rope_scaling or {}
-        return int(scaling.get("original_max_position_embeddings", self.max_position_embeddings))
-
-    def is_dense(self, layer: int) -> bool:
-        """Tell whether `layer` attends to everything before it."""
-        every = self.dense_attention_every_n_layers
-        return every is not None and every > 0 and (layer + 1) % every == 0
-
-    def rope(self, length: int) -> tuple[Tensor, float]:
-        """Return inverse frequencies `[head_dim / 2]` and the factor on cos and sin for `length` tokens."""
-        exponents = torch.arange(0, self.head_dim, 2, dtype=torch.float64) / self.head_dim
-        frequencies = self.rope_embedding_base**-exponents
-        if self.rope_scaling is None:
-            return frequencies, 1.0
-        branch = "long" if length > self.original_context else "short"
-        mscale = float(self.rope_scaling.get(f"{branch}_mscale", -1))
-        if mscale <= 0:
-            ratio = self.max_position_embeddings / self.original_context
-            is_scaled = branch == "long" and ratio > 1
-            mscale = math.sqrt(1 + math.log(ratio) / math.log(self.original_context)) if is_scaled else 1.0
-        return frequencies / torch.tensor(self.rope_scaling[f"{branch}_factor"], dtype=torch.float64), mscale
-
-
-@dataclass
-class Cache:
-    """Hold keys and values per layer, `[n_tokens, kv_heads, head_dim]`, of the tokens evaluated so far."""
-
-    keys: list[Tensor] = field(default_factory=list)
-    values: list[Tensor] = field(default_factory=list)
-    uses_long_factors: bool = False
-
-    @property
-    def length(self) -> int:
-        """Return how many tokens are in the cache."""
-        return len(self.keys[0]) if self.keys else 0
-
-    def truncate(self, length: int) -> None:
-        """Forget all tokens from position `length` on."""
-        self.keys = [keys[:length] for keys in self.keys] if length else []
-        self.values = [values[:length] for values in self.values] if length else []
-
-
 class Phi3Small:
-    """Evaluate a Phi-3-small checkpoint; weights stay in their own type, norms and softmax are float32."""
+    """Evaluate Phi-3-small; weights stay in their own type, the residual stream and norms are at least float32.
 
-    def __init__(self, config: Phi3SmallConfig, weights: dict[str, Tensor]) -> None:
-        """Keep the weights under the Hub's names."""
+    Attributes:
+        before_product: called before every large matrix product; what it raises ends an evaluation without a trace.
+        counts_clamps: whether `clamped_values` of `seen_values` are counted, which costs time.
+    """
+
+    def __init__(self, config: Phi3SmallConfig, weights: dict[str, Tensor], *, counts_clamps: bool = False) -> None:
+        """Keep the weights under the Hub's names; biases of norms and a head of its own may be missing."""
         self.config = config
         self.weights = weights
+        self.before_product: Callable[[], None] = lambda: None
+        self.counts_clamps = counts_clamps
         self.clamped_values = 0
         self.seen_values = 0
+        self._masks: dict[bool, tuple[tuple[int, int], Tensor]] = {}
 
     @classmethod
     def load(
@@ -129,57 +54,80 @@ class Phi3Small:
                 weights.update({name: file.get_tensor(name).to(dtype) for name in names})
             if on_file:
                 on_file(number + 1, len(files))
-        return cls(Phi3SmallConfig.read(checkpoint / "config.json"), weights)
+        return cls(Phi3SmallConfig.read(checkpoint / "config.json"), weights, counts_clamps=True)
 
     @torch.inference_mode()
-    def evaluate(self, ids: list[int], cache: Cache, keep: Tensor | None = None) -> Tensor:
+    def evaluate(self, ids: list[int], cache: Cache, keep: Tensor | None = None, length: int = 0) -> Tensor:
         """Append `ids` to the cache and return float32 logits `[len(keep), vocab_size]`, for the last token by default.
 
-        `keep` are positions within `ids`. The caller sees to it that a cache does not cross `original_context`: beyond
-        it every position has other RoPE factors, so the sequence starts again with an empty cache.
+        `keep` are positions within `ids`; `length` is that of the whole sequence where more of it follows. The caller
+        sees to it that a cache does not cross `original_context`: beyond it every position has other RoPE factors, so
+        the sequence starts again with an empty cache.
         """
         config = self.config
         start, total = cache.length, cache.length + len(ids)
-        uses_long = config.rope_scaling is not None and total > config.original_context
+        uses_long = config.is_long(max(length, total))
         if start and uses_long != cache.uses_long_factors:
             raise ValueError("the sequence crosses the line of LongRoPE; evaluate it again from its beginning")
-        cache.uses_long_factors = uses_long
-        if not cache.keys:
-            empty = torch.empty(0, config.num_key_value_heads, config.head_dim, dtype=self._dtype)
-            cache.keys = [empty] * config.num_hidden_layers
-            cache.values = [empty] * config.num_hidden_layers
-        rotation = self._rotation(start, total)
-        stream = embedding(torch.tensor(ids), self.weights["model.embed_tokens.weight"])
+        if total > cache.capacity:
+            self.reserve(cache, total)
+        rotation = self._rotation(start, total, *config.rope(max(length, total)))
+        table = self.weights["model.embed_tokens.weight"]
+        stream = embedding(torch.tensor(ids, device=table.device), table).to(self._wide_dtype)
         stream = stream * config.mup_embedding_multiplier
         for layer in range(config.num_hidden_layers):
             prefix = f"model.layers.{layer}."
             normed = self._norm(stream, prefix + "input_layernorm")
-            stream = stream + self._attention(normed, layer, cache, rotation)
+            stream = stream + self._attention(normed, layer, start, cache, rotation)
             stream = stream + self._feed_forward(self._norm(stream, prefix + "post_attention_layernorm"), prefix)
-        kept = stream[-1:] if keep is None else stream[keep]
-        logits = linear(self._norm(kept, "model.final_layernorm"), self.weights["model.embed_tokens.weight"]).float()
-        return logits / (config.mup_width_multiplier or 1.0)
+        cache.length, cache.uses_long_factors = total, uses_long
+        return self._head(stream[-1:] if keep is None else stream[keep])
+
+    def reserve(self, cache: Cache, capacity: int) -> None:
+        """Make room in the cache for `capacity` tokens; raises RuntimeError where memory lacks."""
+        shape = (self.config.num_key_value_heads, 0, self.config.head_dim)
+        cache.reserve(capacity, self.config.num_hidden_layers, self._queries_weight.new_empty(shape))
+
+    @property
+    def _queries_weight(self) -> Tensor:
+        return self.weights["model.layers.0.self_attn.query_key_value.weight"]
 
     @property
     def _dtype(self) -> torch.dtype:
-        return self.weights["model.embed_tokens.weight"].dtype
+        return self._queries_weight.dtype
+
+    @property
+    def _wide_dtype(self) -> torch.dtype:
+        return torch.promote_types(self._dtype, torch.float32)
+
+    def _head(self, stream: Tensor) -> Tensor:
+        weight = self.weights.get("lm_head.weight", self.weights["model.embed_tokens.weight"])
+        normed = self._norm(stream, "model.final_layernorm").to(weight.dtype)
+        self.before_product()
+        return linear(normed, weight).float() / (self.config.mup_width_multiplier or 1.0)
 
     def _norm(self, x: Tensor, name: str) -> Tensor:
-        weight, bias = self.weights[name + ".weight"], self.weights[name + ".bias"]
-        normed = layer_norm(x.float(), (x.shape[-1],), weight.float(), bias.float(), self.config.layer_norm_epsilon)
-        return normed.to(self._dtype)
+        """Normalise to at least float32."""
+        bias = self.weights.get(name + ".bias")
+        bias = None if bias is None else bias.to(x.dtype)
+        return layer_norm(
+            x, (x.shape[-1],), self.weights[name + ".weight"].to(x.dtype), bias, self.config.layer_norm_epsilon
+        )
 
     def _linear(self, x: Tensor, name: str) -> Tensor:
-        return linear(x, self.weights[name + ".weight"], self.weights[name + ".bias"])
+        self.before_product()
+        return linear(x.to(self._dtype), self.weights[name + ".weight"], self.weights[name + ".bias"])
 
-    def _rotation(self, start: int, total: int) -> tuple[Tensor, Tensor]:
+    def _rotation(
+        self, start: int, total: int, frequencies: NDArray[np.float64], mscale: float
+    ) -> tuple[Tensor, Tensor]:
         """Return cos and sin `[n, 1, head_dim / 2]` for positions `start` to `total`."""
-        frequencies, mscale = self.config.rope(total)
         positions = torch.arange(start, total, dtype=torch.float64) * self.config.rope_position_scale
-        angles = torch.outer(positions, frequencies)[:, None, :]
-        return (angles.cos() * mscale).float(), (angles.sin() * mscale).float()
+        angles = torch.outer(positions, torch.from_numpy(frequencies))[:, None, :]
+        device = self._queries_weight.device
+        return (angles.cos() * mscale).float().to(device), (angles.sin() * mscale).float().to(device)
 
-    def _attention(self, x: Tensor, layer: int, cache: Cache, rotation: tuple[Tensor, Tensor]) -> Tensor:
+    def _attention(self, x: Tensor, layer: int, start: int, cache: Cache, rotation: tuple[Tensor, Tensor]) -> Tensor:
         config = self.config
         n, kv_heads = len(x), config.num_key_value_heads
         group = config.num_attention_heads // kv_heads
@@ -187,52 +135,64 @@ class Phi3Small:
         # Rows are grouped per kv head: its query heads, then its key, then its value.
         joined = self._linear(x, name + "query_key_value").view(n, kv_heads, group + 2, config.head_dim)
         queries = rotate(joined[:, :, :group].reshape(n, -1, config.head_dim), *rotation)
-        cache.keys[layer] = torch.cat([cache.keys[layer], rotate(joined[:, :, group], *rotation)])
-        cache.values[layer] = torch.cat([cache.values[layer], joined[:, :, group + 1]])
-        start = cache.keys[layer].shape[0] - n
+        keys, values = cache.put(layer, start, rotate(joined[:, :, group], *rotation), joined[:, :, group + 1])
+        step = max(1, min(QUERY_CHUNK, MASK_VALUES // (config.num_attention_heads * (start + n))))
         chunks = [
-            self._attend(queries[first : first + QUERY_CHUNK], start + first, layer, cache)
-            for first in range(0, n, QUERY_CHUNK)
+            self._attend(queries[first : first + step], start + first, layer, keys, values)
+            for first in range(0, n, step)
         ]
         return self._linear(torch.cat(chunks), name + "dense")
 
-    def _attend(self, queries: Tensor, start: int, layer: int, cache: Cache) -> Tensor:
+    def _attend(self, queries: Tensor, start: int, layer: int, keys: Tensor, values: Tensor) -> Tensor:
         """Attend from `queries` `[n, heads, head_dim]` at positions from `start` on; return `[n, hidden_size]`."""
-        config = self.config
         n, end = len(queries), start + len(queries)
-        group = config.num_attention_heads // config.num_key_value_heads
-        keys = cache.keys[layer][:end].repeat_interleave(group, 1).permute(1, 2, 0)
-        values = cache.values[layer][:end].repeat_interleave(group, 1).transpose(0, 1)
-        scores = (queries.transpose(0, 1) @ keys).float() * config.attention_scale
-        scores.masked_fill_(~self._visible(start, end, layer), -torch.inf)
-        return (scores.softmax(-1).to(values.dtype) @ values).transpose(0, 1).reshape(n, -1)
+        # The query heads of a group become more queries of its kv head: no key needs to be repeated for them.
+        grouped = queries.view(n, len(keys), -1, self.config.head_dim).permute(1, 2, 0, 3)
+        mask = self._visible(start, end, layer).expand(self.config.num_attention_heads, n, end)
+        attended = scaled_dot_product_attention(
+            grouped.reshape(1, len(keys), -1, self.config.head_dim),
+            keys[None, :, :end],
+            values[None, :, :end],
+            attn_mask=mask.reshape(1, len(keys), -1, end),
+            scale=self.config.attention_scale,
+        )
+        return attended.view(len(keys), -1, n, self.config.head_dim).permute(2, 0, 1, 3).reshape(n, -1)
 
     def _visible(self, start: int, end: int, layer: int) -> Tensor:
-        """Return which keys `0..end` the queries `start..end` see, `[heads or 1, n, end]`.
+        """Return which keys `0..end` the queries `start..end` see, `[heads or 1, n, end]`; layers share it."""
+        is_dense = self.config.is_dense(layer)
+        place, mask = self._masks.get(is_dense, (None, None))
+        if place != (start, end) or mask is None:
+            mask = self._mask(start, end, is_dense)
+            self._masks[is_dense] = (start, end), mask
+        return mask
+
+    def _mask(self, start: int, end: int, is_dense: bool) -> Tensor:
+        """Compute a mask; blocks are 64 tokens.
 
         A sparse layer shows a query the 16 blocks up to its own and, per head, every eighth block counted from the
-        start of the sequence; blocks are 64 tokens.
+        start of the sequence.
         """
-        config = self.config
-        query, key = torch.arange(start, end)[:, None], torch.arange(end)[None, :]
+        config, device = self.config, self._queries_weight.device
+        query, key = torch.arange(start, end, device=device)[:, None], torch.arange(end, device=device)[None, :]
         causal = (key <= query)[None]
-        if config.is_dense(layer):
+        if is_dense:
             return causal
         stride, block = config.blocksparse_vert_stride, config.blocksparse_block_size
-        step = 0 if config.blocksparse_homo_head_pattern else max(1, stride // config.num_attention_heads)
-        heads = torch.arange(config.num_attention_heads)[:, None, None]
+        heads = torch.arange(config.num_attention_heads, device=device)[:, None, None]
         local = (query // block - key // block < config.blocksparse_num_local_blocks)[None]
-        vertical = (key[None] // block + heads * step + 1) % stride == 0
+        vertical = (key[None] // block + heads * config.head_step + 1) % stride == 0
         return causal & (local | vertical)
 
     def _feed_forward(self, x: Tensor, prefix: str) -> Tensor:
         """Apply the GEGLU whose gate and linear columns alternate, clamped at `gegelu_limit`."""
-        up = self._linear(x, prefix + "mlp.up_proj")
+        up = self._linear(x, prefix + "mlp.up_proj").to(self._wide_dtype)
         gate, value = up[..., 0::2], up[..., 1::2]
         limit = self.config.gegelu_limit
         if limit is not None:
-            self.clamped_values += int((gate > limit).sum() + (value.abs() > limit).sum())
-            self.seen_values += up.numel()
+            if self.counts_clamps:
+                self.clamped_values += int((gate > limit).sum() + (value.abs() > limit).sum())
+                self.seen_values += up.numel()
             gate, value = gate.clamp(max=limit), value.clamp(-limit, limit)
         return self._linear(gate * torch.sigmoid(QUICK_GELU * gate) * (value + 1), prefix + "mlp.down_proj")
 
@@ -241,9 +201,3 @@ def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     """Apply RoPE to `[n, heads, head_dim]` in half-split pairs."""
     first, second = x.float().chunk(2, -1)
     return torch.cat([first * cos - second * sin, second * cos + first * sin], -1).to(x.dtype)
-
-
-def chunks(ids: list[int], size: int) -> Iterator[list[int]]:
-    """Split ids into pieces of at most `size`, so that a long prompt can be cancelled between them."""
-    for first in range(0, len(ids), size):
-        yield ids[first : first + size]

@@ -10,7 +10,8 @@ import psutil
 import torch
 
 from engine.errors import EngineError
-from engine.torch_runtime.phi3small import Cache, Phi3Small
+from engine.torch_runtime.cache import Cache
+from engine.torch_runtime.phi3small import Phi3Small
 from engine.verification.bands import Sequence
 from engine.verification.compare import Rows
 

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from engine.torch_runtime.phi3small import Cache, Phi3Small, Phi3SmallConfig, chunks
+from engine.torch_runtime.cache import Cache
+from engine.torch_runtime.phi3small import Phi3Small
+from engine.torch_runtime.phi3small_config import Phi3SmallConfig
 from tests.helpers.fixtures import DATA, unpack_checkpoint
 
 
@@ -38,8 +40,8 @@ def test_equals_the_reference(checkpoint: Path, case: str) -> None:
 def test_chunks_and_single_tokens_continue_the_cache(checkpoint: Path) -> None:
     model, ids, positions, logits = load(checkpoint, "seq3000")
     cache = Cache()
-    for chunk in chunks(ids[:-1], 700):
-        model.evaluate(chunk, cache)
+    for first in range(0, len(ids) - 1, 700):
+        model.evaluate(ids[first : min(first + 700, len(ids) - 1)], cache)
     last = model.evaluate(ids[-1:], cache)
     assert positions[-1] == len(ids) - 1
     assert relative_error(last, logits[-1:]) < 5e-6
