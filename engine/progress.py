@@ -62,6 +62,10 @@ class Reporter:
         sentence = f"The oldest {messages} messages were left out because the conversation outgrew the context."
         self._send(Notice(self._id, "turns_dropped", sentence, messages))
 
+    def approximate(self, sentence: str) -> None:
+        """Tell from where on an answer is approximate."""
+        self._send(Notice(self._id, "approximate", sentence))
+
     def _report(self, stage: Stage, done: float, total: float) -> None:
         now = self._clock()
         if stage != self._stage:

@@ -17,6 +17,7 @@ MAX_CROPS = 64
 Role = Literal["system", "user", "assistant"]
 Stage = Literal["load", "picture", "prefill", "reread"]
 FinishReason = Literal["stop", "length", "cancelled"]
+Runtime = Literal["auto", "llama.cpp", "pytorch"]
 
 
 def require(condition: bool, sentence: str) -> None:
@@ -84,7 +85,8 @@ class Load:
 
     `context` is the most tokens a conversation may reach (0: what the model was trained for); 0 threads are chosen by
     the engine; `gpu_layers` -1 means as many as fit. `companion` is the file with a vision model's tower (empty: the
-    one beside the model), `picture_cache` a folder for embeddings of pictures (empty: kept in memory only).
+    one beside the model), `picture_cache` a folder for embeddings of pictures (empty: kept in memory only). `runtime`
+    is what computes; `auto` takes PyTorch where it is installed and llama.cpp cannot compute the model exactly.
     """
 
     path: str
@@ -95,6 +97,7 @@ class Load:
     adapters: tuple[Adapter, ...] = ()
     companion: str = ""
     picture_cache: str = ""
+    runtime: Runtime = "auto"
 
     def __post_init__(self) -> None:
         """Refuse values outside their range."""
@@ -308,7 +311,7 @@ class Notice:
     """Tell the user something about a request that goes on."""
 
     id: int
-    code: Literal["turns_dropped"]
+    code: Literal["turns_dropped", "approximate"]
     message: str
     dropped_messages: int = 0
 

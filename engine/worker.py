@@ -169,6 +169,7 @@ class Worker:
                     on_text=lambda text: self._send(Token(task.id, text)),
                     on_dropped=report.dropped,
                     on_progress=report.evaluated,
+                    on_approximate=report.approximate,
                 )
         cancellation.check()
         match request:

@@ -2,9 +2,10 @@
 
 import argparse
 from pathlib import Path
+from typing import get_args
 
 from engine.library.folders import resolve_model
-from engine.protocol import Adapter, Load
+from engine.protocol import Adapter, Load, Runtime
 
 
 def add_model_arguments(parser: argparse.ArgumentParser) -> None:
@@ -19,6 +20,12 @@ def add_model_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--gpu-layers", type=int, default=-1, metavar="N", help="layers on the GPU (-1: as many as fit)"
     )
+    parser.add_argument(
+        "--runtime",
+        choices=get_args(Runtime),
+        default="auto",
+        help="what computes (auto: PyTorch where only it is exact)",
+    )
 
 
 def load_request(arguments: argparse.Namespace) -> Load:
@@ -29,6 +36,7 @@ def load_request(arguments: argparse.Namespace) -> Load:
         threads=arguments.threads,
         batch_threads=arguments.threads,
         gpu_layers=arguments.gpu_layers,
+        runtime=arguments.runtime,
         adapters=tuple(Adapter(str(path.resolve())) for path in arguments.adapter),
         companion=str(arguments.mmproj.resolve()) if arguments.mmproj else "",
     )

@@ -18,6 +18,7 @@ from engine.runtime.cancellation import Cancellation
 from engine.runtime.context_plan import ContextPlan, batch_size
 from engine.runtime.hardware import free_memory
 from engine.runtime.model import LanguageModel
+from engine.runtime.sampling import Sampler
 from engine.vision.prompt import picture_runs
 
 Progress = Callable[[Stage, float, float], None]
@@ -66,11 +67,6 @@ class Context:
         """Give the tokens for which memory is allocated."""
         return self._cells
 
-    @property
-    def handle(self) -> Any:
-        """Give llama.cpp's pointer, valid until the next `fill` or `append`."""
-        return self._handle
-
     def close(self) -> None:
         """Free the context and forget what it held."""
         if self._handle:
@@ -88,7 +84,7 @@ class Context:
     def fill(self, prompt: Sequence[int], on_progress: Progress, embeddings: Embeddings | None = None) -> int:
         """Make the context hold `prompt`; evaluate what is new, return how many tokens were reused."""
         self._embeddings = embeddings or {}
-        shared = _common_prefix(self.tokens, prompt[:-1])
+        shared = common_prefix(self.tokens, prompt[:-1])
         stage: Stage = "prefill"
         if self._plan.is_long(len(prompt)) != self._long:
             stage = "reread" if shared else "prefill"
@@ -120,6 +116,10 @@ class Context:
         pointer = llama.llama_get_logits_ith(self._handle, -1)
         logits = np.ctypeslib.as_array(pointer, (self._model.vocabulary.size,)).copy()
         return logits if self._model.logit_bias is None else logits + self._model.logit_bias
+
+    def sample(self, sampler: Sampler) -> int:
+        """Draw a token from the logits after the last token."""
+        return sampler.sample(self._handle)
 
     def _evaluate(self, tokens: Sequence[int], start: int, stage: Stage, on_progress: Progress) -> None:
         """Evaluate `tokens` from the place `start` on."""
@@ -155,7 +155,7 @@ class Context:
         if status == _ABORTED:
             self._cancellation.check()
         if status == -2:
-            raise _no_memory(self._cells)
+            raise no_memory(self._cells)
         raise EngineError("internal", "The model could not be evaluated.", None, f"llama_decode gave {status}")
 
     def _keep(self, count: int) -> int:
@@ -197,7 +197,7 @@ class Context:
 
     def _check_memory(self, cells: int, given_back: int) -> None:
         if not self._on_gpu and cells * self._model.cache_bytes_per_token > free_memory() + given_back:
-            raise _no_memory(cells)
+            raise no_memory(cells)
 
     def _open(self, cells: int) -> None:
         params = llama.llama_context_default_params()
@@ -217,7 +217,7 @@ class Context:
         params.swa_full = True
         self._handle = llama.llama_init_from_model(self._model.handle, params)
         if not self._handle:
-            raise _no_memory(cells)
+            raise no_memory(cells)
         self._cells = cells
         self._arm()
         if adapters := self._model.adapters:
@@ -239,12 +239,14 @@ def _abort_callback() -> Any:
     return ctypes.cast(library.strlen, llama.ggml_abort_callback)
 
 
-def _no_memory(cells: int) -> EngineError:
+def no_memory(cells: int) -> EngineError:
+    """Make the error for a conversation that outgrows the memory."""
     sentence = f"There is not enough memory for a conversation of {cells:,} tokens."
     return EngineError("out_of_memory", sentence, "Close other programs, or start a new conversation.")
 
 
-def _common_prefix(first: Sequence[int], second: Sequence[int]) -> int:
+def common_prefix(first: Sequence[int], second: Sequence[int]) -> int:
+    """Count the tokens that two sequences begin with alike."""
     for index, (left, right) in enumerate(zip(first, second, strict=False)):
         if left != right:
             return index

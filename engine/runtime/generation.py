@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from engine.errors import EngineError
 from engine.protocol import Chat, ChatResult, FinishReason
 from engine.runtime.cancellation import Cancellation
-from engine.runtime.context import Context, Embeddings, Progress
+from engine.runtime.context import Embeddings, Progress
+from engine.runtime.interface import ChatContext
 from engine.runtime.sampling import Sampler
 from engine.runtime.text_stream import TextStream
 from engine.runtime.vocabulary import Vocabulary
@@ -22,7 +23,7 @@ class Generation:
 
     def __init__(
         self,
-        context: Context,
+        context: ChatContext,
         vocabulary: Vocabulary,
         chat: Chat,
         *,
@@ -32,11 +33,16 @@ class Generation:
         embed: Callable[[], Embeddings],
         on_text: Callable[[str], None],
         on_progress: Progress,
+        faithful_context: int = 0,
+        on_approximate: Callable[[], None] = lambda: None,
     ) -> None:
         """Prepare an answer to `chat`.
 
         `arrived` is when the request came, in seconds of `time.perf_counter`; `embed` encodes the prompt's pictures.
+        `on_approximate` is called once when tokens are drawn beyond `faithful_context` (0: there is no such limit).
         """
+        self._faithful_context = faithful_context
+        self._on_approximate = on_approximate
         self._context = context
         self._vocabulary = vocabulary
         self._sampling_bias = sampling_bias
@@ -87,7 +93,8 @@ class Generation:
         sampler = Sampler(self._chat.sampling, self._vocabulary.size, prompt, self._sampling_bias)
         try:
             while True:
-                token = sampler.sample(self._context.handle)
+                self._tell_approximation()
+                token = self._context.sample(sampler)
                 self._first_token_at = self._first_token_at or time.perf_counter()
                 if self._vocabulary.is_end(token):
                     return "stop"
@@ -100,6 +107,11 @@ class Generation:
                 self._context.append(token, self._on_progress)
         finally:
             sampler.close()
+
+    def _tell_approximation(self) -> None:
+        if 0 < self._faithful_context < len(self._context.tokens):
+            self._faithful_context = 0
+            self._on_approximate()
 
     def _show(self, text: str) -> None:
         if text:

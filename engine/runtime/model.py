@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,8 @@ from engine.runtime.cancellation import Cancellation
 from engine.runtime.load_failure import explain_load_failure
 from engine.runtime.model_file import ModelFile
 from engine.runtime.native_log import NativeLog
-from engine.runtime.vocabulary import Vocabulary
+from engine.runtime.sampling import sampling_bias
+from engine.runtime.vocabulary_file import metadata_text, vocabulary_of
 
 CELL_PADDING = 256  # llama.cpp rounds the size of a context up to a multiple of this
 
@@ -64,10 +64,7 @@ class LanguageModel:
         if not self._handle:
             cancellation.check()
             raise explain_load_failure(self.path.name, log.problems())
-        space = self.metadata("tokenizer.ggml.add_space_prefix")
-        self.vocabulary = Vocabulary(
-            llama.llama_model_get_vocab(self._handle), add_space_prefix=space != "false", stop_ids=header.stop_ids
-        )
+        self.vocabulary = vocabulary_of(self._handle, header.stop_ids)
         self.adapters: list[tuple[Any, float]] = []
         try:
             self._check_use()
@@ -90,22 +87,12 @@ class LanguageModel:
 
     def metadata(self, key: str) -> str | None:
         """Give a value of the file's metadata as text."""
-        name = key.encode()
-        length = int(llama.llama_model_meta_val_str(self._handle, name, None, 0))
-        if length < 0:
-            return None
-        buffer = ctypes.create_string_buffer(length + 1)
-        llama.llama_model_meta_val_str(self._handle, name, buffer, length + 1)
-        return buffer.value.decode("utf-8", errors="replace")
+        return metadata_text(self._handle, key)
 
     @property
     def sampling_bias(self) -> NDArray[np.float32] | None:
         """Give what a sampler adds to the logits of the graph: the bias, and -inf for masked tokens."""
-        if self.logit_bias is None and not len(self.masked_tokens):
-            return None
-        bias = np.zeros(self.vocabulary.size, np.float32) if self.logit_bias is None else self.logit_bias.copy()
-        bias[self.masked_tokens] = -np.inf
-        return bias
+        return sampling_bias(self.vocabulary.size, self.logit_bias, self.masked_tokens)
 
     @property
     def name(self) -> str:

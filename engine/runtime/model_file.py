@@ -11,10 +11,19 @@ from numpy.typing import NDArray
 
 from converter.errors import ConversionError
 from converter.gguf_file import GGUFHeader, read_header
-from converter.metadata import LOGIT_BIAS_KEY, LONG_ATTENTION_FACTOR_KEY, MASKED_TOKENS_KEY, STOP_IDS_KEY
+from converter.metadata import (
+    FAITHFUL_CONTEXT_KEY,
+    LOGIT_BIAS_KEY,
+    LONG_ATTENTION_FACTOR_KEY,
+    MASKED_TOKENS_KEY,
+    STOP_IDS_KEY,
+)
 from engine.errors import EngineError
 from engine.runtime.sparse_mixer import SparseMixer
+from engine.torch_runtime.gguf_config import exact_config, is_phi3small
+from engine.torch_runtime.phi3small_config import Phi3SmallConfig
 
+_ALL_F32 = 0
 _FETCH_REMEDY = "Get the file again, or convert the checkpoint again."
 
 
@@ -33,6 +42,10 @@ class ModelFile:
         masked_tokens: ids that are never sampled.
         stop_ids: ids at which the checkpoint's own settings end an answer.
         sparse_mixer: what puts the weights of the experts right; None for models without experts of this kind.
+        faithful_context: up to how many tokens llama.cpp computes what the reference does; 0 where there is no limit.
+        is_phi3small: whether PyTorch could compute it exactly.
+        exact: what PyTorch needs to know for that; None for other models and where the file does not say it.
+        full_precision: whether the weights are kept in 32 bits.
     """
 
     path: Path
@@ -45,6 +58,10 @@ class ModelFile:
     masked_tokens: NDArray[np.int64]
     stop_ids: frozenset[int]
     sparse_mixer: SparseMixer | None
+    faithful_context: int
+    is_phi3small: bool
+    exact: Phi3SmallConfig | None
+    full_precision: bool
 
     @classmethod
     def read(cls, path: Path) -> ModelFile:
@@ -74,6 +91,10 @@ class ModelFile:
             masked_tokens=_masked_tokens(header),
             stop_ids=_stop_ids(header),
             sparse_mixer=SparseMixer.of(header),
+            faithful_context=max(0, int(header.number(FAITHFUL_CONTEXT_KEY))),
+            is_phi3small=is_phi3small(header),
+            exact=exact_config(header),
+            full_precision=header.number("general.file_type", -1) == _ALL_F32,
         )
 
 

@@ -34,6 +34,11 @@ class Prompts:
         """Give into how many crops at most the model's own processor cuts a picture; 0 where it sees none."""
         return self._pictures.num_crops if self._pictures else 0
 
+    @property
+    def has_template(self) -> bool:
+        """Tell whether conversations can be rendered."""
+        return self._format.problem is None
+
     def encode(self, messages: Sequence[Message], num_crops: int) -> list[int]:
         """Give the ids of a conversation up to where the answer begins; raises EngineError."""
         paths = [path for message in messages for path in message.pictures]

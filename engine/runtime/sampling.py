@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,6 +14,8 @@ from engine.protocol import Sampling
 
 _RANDOM_SEED = 0xFFFFFFFF
 _KEEP_ONE = 1
+# llama_token_data
+_CANDIDATE = np.dtype([("id", np.int32), ("logit", np.float32), ("p", np.float32)])
 
 
 class Sampler:
@@ -43,9 +46,33 @@ class Sampler:
         """Draw a token from the logits after the last evaluated token."""
         return int(llama.llama_sampler_sample(self._chain, context_handle, -1))
 
+    def sample_from(self, logits: NDArray[np.float32]) -> int:
+        """Draw a token from logits `[n_vocab]` that were computed elsewhere, as llama.cpp draws from its own."""
+        candidates = np.empty(len(logits), _CANDIDATE)
+        candidates["id"], candidates["logit"], candidates["p"] = np.arange(len(logits)), logits, 0.0
+        array = llama.llama_token_data_array(
+            candidates.ctypes.data_as(ctypes.POINTER(llama.llama_token_data)), len(logits), -1, False
+        )
+        llama.llama_sampler_apply(self._chain, ctypes.byref(array))
+        assert array.selected >= 0, "the chain ends with a sampler that selects"
+        token = int(array.data[array.selected].id)
+        llama.llama_sampler_accept(self._chain, token)
+        return token
+
     def close(self) -> None:
         """Free the chain."""
         llama.llama_sampler_free(self._chain)
+
+
+def sampling_bias(
+    n_vocab: int, logit_bias: NDArray[np.float32] | None, masked_tokens: NDArray[np.int64]
+) -> NDArray[np.float32] | None:
+    """Give what a sampler adds to a graph's logits: a model's bias, and -inf for masked tokens; None for nothing."""
+    if logit_bias is None and not len(masked_tokens):
+        return None
+    bias = np.zeros(n_vocab, np.float32) if logit_bias is None else logit_bias.copy()
+    bias[masked_tokens] = -np.inf
+    return bias
 
 
 def _bias_sampler(logit_bias: NDArray[np.float32]) -> Any:

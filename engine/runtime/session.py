@@ -29,12 +29,14 @@ from engine.protocol import (
 from engine.runtime.cancellation import Cancellation
 from engine.runtime.context import Context, Embeddings, Progress
 from engine.runtime.context_plan import ContextPlan
+from engine.runtime.exact_runtime import ExactRuntime, approximation, open_exactly
 from engine.runtime.generation import Generation
 from engine.runtime.hardware import choose_threads, find_devices, free_memory, physical_cores, supports_offload
+from engine.runtime.interface import ChatContext, ChatModel
 from engine.runtime.model import LanguageModel
 from engine.runtime.model_file import ModelFile
 from engine.runtime.native_log import NativeLog
-from engine.runtime.offload import choose_offload
+from engine.runtime.offload import Offload, choose_offload
 from engine.runtime.prompts import Prompts
 from engine.runtime.read_ahead import read_ahead
 from engine.vision.picture_reader import open_picture_reader
@@ -52,9 +54,11 @@ class Session:
 
     def __init__(self, log: NativeLog) -> None:
         self._log = log
-        self._model: LanguageModel | None = None
-        self._context: Context | None = None
+        self._model: ChatModel | None = None
+        self._context: ChatContext | None = None
         self._prompts: Prompts | None = None
+        self._faithful_context = 0
+        self._approximation = ""
 
     def load(self, request: Load, cancellation: Cancellation, on_progress: Callable[[float], None]) -> LoadResult:
         """Put a model in the place of the present one, which is gone even if this fails; raises EngineError."""
@@ -76,6 +80,7 @@ class Session:
         if self._prompts:
             self._prompts.close()
         self._model = self._context = self._prompts = None
+        self._faithful_context, self._approximation = 0, ""
 
     def chat(
         self,
@@ -86,8 +91,9 @@ class Session:
         on_text: Callable[[str], None],
         on_dropped: Callable[[int], None],
         on_progress: Progress,
+        on_approximate: Callable[[str], None] = lambda sentence: None,
     ) -> ChatResult:
-        """Write an answer; raises EngineError."""
+        """Write an answer; `on_approximate` is told once where it stops being exact; raises EngineError."""
         model, context, _ = self._loaded()
         fitted = self._fit(request)
         if fitted.dropped_messages:
@@ -102,6 +108,8 @@ class Session:
             embed=lambda: self._embed(fitted.ids, cancellation, on_progress),
             on_text=on_text,
             on_progress=on_progress,
+            faithful_context=self._faithful_context,
+            on_approximate=lambda: on_approximate(self._approximation),
         )
         return generation.run(fitted.ids)
 
@@ -132,6 +140,12 @@ class Session:
 
     def _load(self, request: Load, cancellation: Cancellation, on_progress: Callable[[float], None]) -> LoadedModel:
         header = ModelFile.read(Path(request.path))
+        exact = open_exactly(header, request, log=self._log, cancellation=cancellation, on_progress=on_progress)
+        if isinstance(exact, ExactRuntime):
+            self._model, self._context = exact.model, exact.context
+            self._prompts = Prompts(chat_format_of(exact.model.metadata, exact.model.vocabulary), None)
+            return self._describe(request, exact.offload)
+        self._faithful_context, self._approximation = header.faithful_context, approximation(header, exact)
         offload = choose_offload(
             request.gpu_layers,
             supported=supports_offload(),
@@ -169,6 +183,11 @@ class Session:
             batch_threads=batch_threads,
             on_gpu=offload.layers > 0,
         )
+        return self._describe(request, offload)
+
+    def _describe(self, request: Load, offload: Offload) -> LoadedModel:
+        model, context, prompts = self._loaded()
+        threads, batch_threads = choose_threads(request.threads, request.batch_threads, physical_cores())
         return LoadedModel(
             name=model.name,
             architecture=model.architecture,
@@ -176,16 +195,17 @@ class Session:
             parameters=model.parameters,
             size_bytes=model.size_bytes,
             context_train=model.context_train,
-            context=limit,
-            has_template=chat_format.problem is None,
+            context=context.limit,
+            has_template=prompts.has_template,
             runs_on=offload.runs_on,
             gpu_layers=offload.layers,
             threads=threads,
             batch_threads=batch_threads,
-            num_crops=self._prompts.num_crops,
+            num_crops=prompts.num_crops,
+            faithful_context=self._faithful_context,
         )
 
-    def _loaded(self) -> tuple[LanguageModel, Context, Prompts]:
+    def _loaded(self) -> tuple[ChatModel, ChatContext, Prompts]:
         if not (self._model and self._context and self._prompts):
             raise EngineError("no_model", "No model is loaded.", "Load a model first.")
         return self._model, self._context, self._prompts

@@ -5,10 +5,13 @@ from pathlib import Path
 
 import numpy as np
 
+from engine.protocol import Load, Runtime
 from engine.runtime.cancellation import Cancellation
 from engine.runtime.context import Context
 from engine.runtime.context_plan import ContextPlan
+from engine.runtime.exact_runtime import ExactRuntime, open_exactly
 from engine.runtime.hardware import choose_threads, physical_cores
+from engine.runtime.interface import ChatContext, ChatModel
 from engine.runtime.model import LanguageModel
 from engine.runtime.model_file import ModelFile
 from engine.runtime.native_log import NativeLog
@@ -19,12 +22,20 @@ from engine.verification.compare import Rows
 class Candidate:
     """Hold a GGUF model on the processor."""
 
-    def __init__(self, path: Path, longest: int) -> None:
+    def __init__(self, path: Path, longest: int, runtime: Runtime = "auto") -> None:
         """Load the model for sequences of up to `longest` tokens; raises EngineError."""
-        header = ModelFile.read(path)
         self._log = NativeLog()
         self._cancellation = Cancellation()
-        self.model = LanguageModel(
+        self._model, self._context = self._open(Load(str(path), longest, gpu_layers=0, runtime=runtime))
+
+    def _open(self, request: Load) -> tuple[ChatModel, ChatContext]:
+        header = ModelFile.read(Path(request.path))
+        exact = open_exactly(
+            header, request, log=self._log, cancellation=self._cancellation, on_progress=lambda _: None
+        )
+        if isinstance(exact, ExactRuntime):
+            return exact.model, exact.context
+        model = LanguageModel(
             header,
             gpu_layers=0,
             adapters=(),
@@ -33,12 +44,12 @@ class Candidate:
             on_progress=lambda _: None,
         )
         threads, batch_threads = choose_threads(0, 0, physical_cores())
-        plan = ContextPlan(longest, self.model.longrope_line, self.model.short_cells)
-        self._context = Context(self.model, plan, threads=threads, batch_threads=batch_threads, on_gpu=False)
+        plan = ContextPlan(request.context, model.longrope_line, model.short_cells)
+        return model, Context(model, plan, threads=threads, batch_threads=batch_threads, on_gpu=False)
 
     def encode(self, text: str) -> list[int]:
         """Return the ids of plain text; any ids where the model has no tokenizer."""
-        vocabulary = self.model.vocabulary
+        vocabulary = self._model.vocabulary
         if vocabulary.has_text:
             return vocabulary.encode(text)
         drawn: list[int] = np.random.default_rng(0).integers(0, vocabulary.size, len(text)).tolist()
@@ -58,4 +69,4 @@ class Candidate:
     def close(self) -> None:
         """Free the model."""
         self._context.close()
-        self.model.close()
+        self._model.close()

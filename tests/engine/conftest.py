@@ -11,6 +11,7 @@ from engine.runtime.cancellation import Cancellation
 from engine.runtime.native_log import NativeLog
 from engine.runtime.session import Session
 from tests.helpers.checkpoints import make_phi3
+from tests.helpers.fixtures import unpack_checkpoint
 
 LONGROPE_LINE = 300  # not a multiple of llama.cpp's cell padding
 
@@ -45,6 +46,23 @@ def longrope(checkpoints):
 def windowed(checkpoints):
     """Give a random Phi-3-mini-4k with a small sliding window."""
     return checkpoints("windowed", "mini-4k", sliding_window=100)
+
+
+@pytest.fixture(scope="session")
+def small(tmp_path_factory):
+    """Give a random Phi-3-small: its directory and its GGUF file in 32 bits."""
+    folder = tmp_path_factory.mktemp("small")
+    checkpoint = unpack_checkpoint("phi3small-tiny", folder)
+    return checkpoint, convert(checkpoint, folder / "small.gguf", outtype="f32").path
+
+
+@pytest.fixture(scope="session")
+def small_longrope(tmp_path_factory):
+    """Give the same weights with LongRoPE beyond 1,024 tokens."""
+    folder = tmp_path_factory.mktemp("small-longrope")
+    checkpoint = unpack_checkpoint("phi3small-tiny", folder)
+    (checkpoint / "config.longrope.json").replace(checkpoint / "config.json")
+    return checkpoint, convert(checkpoint, folder / "small-longrope.gguf", outtype="f32").path
 
 
 @pytest.fixture(scope="session")

@@ -1,30 +1,21 @@
-"""Phi-3-small on llama.cpp: the constant logit bias and the tokens that are never sampled."""
-
-from pathlib import Path
+"""Phi-3-small in a session: the constant logit bias and the tokens that are never sampled."""
 
 import numpy as np
 import pytest
 import torch
 
-from converter.convert import convert
 from engine.protocol import Chat, Logits, Message, Sampling
 from engine.runtime.cancellation import Cancellation
-from engine.torch_runtime.phi3small import Cache, Phi3Small
-from tests.helpers.fixtures import DATA, unpack_checkpoint
-
-
-@pytest.fixture(scope="module")
-def small(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    folder = tmp_path_factory.mktemp("small")
-    checkpoint = unpack_checkpoint("phi3small-tiny", folder)
-    return checkpoint, convert(checkpoint, folder / "small.gguf", outtype="f32").path
+from engine.torch_runtime.cache import Cache
+from engine.torch_runtime.phi3small import Phi3Small
+from tests.helpers.fixtures import DATA
 
 
 def test_logits_equal_the_reference_without_clamps(load_session, small, tmp_path):
     checkpoint, gguf = small
     ids = np.load(DATA / "phi3small-tiny" / "ref" / "seq200.npz")["input_ids"].ravel().tolist()
     out = tmp_path / "logits.npz"
-    load_session(gguf).logits(Logits(str(out), tokens=tuple(ids)), Cancellation(), lambda *_: None)
+    load_session(gguf, runtime="llama.cpp").logits(Logits(str(out), tokens=tuple(ids)), Cancellation(), lambda *_: None)
     reference = Phi3Small.load(checkpoint, torch.float32)
     object.__setattr__(reference.config, "gegelu_limit", None)
     expected = reference.evaluate(ids, Cache())[0].numpy()
@@ -32,8 +23,9 @@ def test_logits_equal_the_reference_without_clamps(load_session, small, tmp_path
     assert np.linalg.norm(ours - expected) / np.linalg.norm(expected) < 1e-4
 
 
-def test_masked_tokens_are_never_sampled(load_session, small):
-    session = load_session(small[1])
+@pytest.mark.parametrize("runtime", ["llama.cpp", "pytorch"])
+def test_masked_tokens_are_never_sampled(load_session, small, runtime):
+    session = load_session(small[1], runtime=runtime)
     model = session._model
     bias = model.sampling_bias
     assert len(model.masked_tokens) > 90
