@@ -1,8 +1,9 @@
 """Write a random checkpoint of a Phi-3 model's true size: values do not change speed or memory, shapes do.
 
-    python benchmarks/true_size.py OUT_DIR [--variant mini-4k|mini-128k|medium-4k] [--layers N]
+    python benchmarks/true_size.py OUT_DIR [--variant mini-4k|mini-128k|medium-4k|small-8k] [--layers N]
 
-The tokenizer is the family's own, from tests/data. About 7.6 GB for the mini variants.
+The tokenizer is the family's own, from tests/data; that of phi-3-small is cut to 1,024 tokens there, and so is its
+vocabulary here. About 7.6 GB for the mini variants.
 """
 
 import argparse
@@ -14,7 +15,9 @@ from typing import Any
 
 import numpy as np
 
-TOKENIZER = Path(__file__).parents[1] / "tests" / "data" / "phi3-tokenizer"
+DATA = Path(__file__).parents[1] / "tests" / "data"
+TOKENIZER = DATA / "phi3-tokenizer"
+SMALL = DATA / "phi3small-tiny"
 SHARD_BYTES = 5_000_000_000
 BLOCK = 1 << 25
 
@@ -47,6 +50,13 @@ MEDIUM = {
     "num_key_value_heads": 10,
 }
 LONG_ROPE = {"type": "longrope", "short_factor": [1.05] * 48, "long_factor": [1.0 + index for index in range(48)]}
+SMALL_SIZES = {
+    "hidden_size": 4096,
+    "ff_intermediate_size": 14336,
+    "num_hidden_layers": 32,
+    "num_attention_heads": 32,
+    "num_key_value_heads": 8,
+}
 VARIANTS: dict[str, dict[str, Any]] = {
     "mini-4k": {**COMMON, **MINI, "max_position_embeddings": 4096, "sliding_window": 2047},
     "mini-128k": {
@@ -57,11 +67,15 @@ VARIANTS: dict[str, dict[str, Any]] = {
         "rope_scaling": LONG_ROPE,
     },
     "medium-4k": {**COMMON, **MEDIUM, "max_position_embeddings": 4096, "sliding_window": 2047},
+    "small-8k": {**json.loads((SMALL / "config.json").read_text("utf-8")), **SMALL_SIZES},
 }
 
 
 def shapes(config: dict[str, Any]) -> Iterator[tuple[str, tuple[int, ...]]]:
-    """Yield name and shape of every tensor of a Phi3ForCausalLM."""
+    """Yield name and shape of every tensor of a Phi3ForCausalLM or a Phi3SmallForCausalLM."""
+    if config["model_type"] == "phi3small":
+        yield from small_shapes(config)
+        return
     hidden, ff, heads = config["hidden_size"], config["intermediate_size"], config["num_attention_heads"]
     head_dim = hidden // heads
     qkv = hidden + 2 * config["num_key_value_heads"] * head_dim
@@ -78,13 +92,38 @@ def shapes(config: dict[str, Any]) -> Iterator[tuple[str, tuple[int, ...]]]:
     yield "lm_head.weight", (config["vocab_size"], hidden)
 
 
+def small_shapes(config: dict[str, Any]) -> Iterator[tuple[str, tuple[int, ...]]]:
+    """Yield name and shape of every tensor of a Phi3SmallForCausalLM."""
+    hidden, ff, heads = config["hidden_size"], config["ff_intermediate_size"], config["num_attention_heads"]
+    qkv = hidden + 2 * config["num_key_value_heads"] * (hidden // heads)
+    yield "model.embed_tokens.weight", (config["vocab_size"], hidden)
+    for layer in range(config["num_hidden_layers"]):
+        prefix = f"model.layers.{layer}."
+        matrices = (
+            ("self_attn.query_key_value", (qkv, hidden)),
+            ("self_attn.dense", (hidden, hidden)),
+            ("mlp.up_proj", (2 * ff, hidden)),
+            ("mlp.down_proj", (hidden, ff)),
+        )
+        for name, shape in matrices:
+            yield f"{prefix}{name}.weight", shape
+            yield f"{prefix}{name}.bias", shape[:1]
+        for name in ("input_layernorm", "post_attention_layernorm"):
+            yield from ((f"{prefix}{name}.{part}", (hidden,)) for part in ("weight", "bias"))
+    yield from ((f"model.final_layernorm.{part}", (hidden,)) for part in ("weight", "bias"))
+
+
 def write_checkpoint(out: Path, variant: str, layers: int | None = None) -> None:
     """Write config, tokenizer, shards and index of a random checkpoint into `out`."""
     config = dict(VARIANTS[variant])
     config["num_hidden_layers"] = layers or config["num_hidden_layers"]
     out.mkdir(parents=True, exist_ok=True)
-    for file in ("tokenizer.model", "tokenizer.json", "tokenizer_config.json", "added_tokens.json"):
-        shutil.copy(TOKENIZER / file, out / file)
+    if config["model_type"] == "phi3small":
+        for file in ("cl100k_base.tiktoken", "tokenizer_config.json", "tiny_special_tokens.json"):
+            shutil.copy(SMALL / file, out / file)
+    else:
+        for file in ("tokenizer.model", "tokenizer.json", "tokenizer_config.json", "added_tokens.json"):
+            shutil.copy(TOKENIZER / file, out / file)
     (out / "config.json").write_text(json.dumps(config, indent=1), "utf-8")
     shards: list[list[tuple[str, tuple[int, ...]]]] = [[]]
     size = 0

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from converter.ggml_types import FILE_TYPES_BY_ID
 from converter.gguf_file import read_header
+from engine.errors import EngineError
 from engine.runtime.cancellation import Cancellation
 from engine.runtime.model_file import ModelFile
 from engine.runtime.native_log import NativeLog
@@ -55,6 +56,7 @@ class ExactModel:
             on_progress(fraction)
 
         try:
+            self._check_vocabulary(config)
             self.config = with_rope_factors(header, config)
             device = torch.device(placement.device)
             weights = read_weights(header, self.config, placement.dtype, device, on_rows)
@@ -62,6 +64,12 @@ class ExactModel:
             self._vocabulary_file.close()
             raise
         self.phi3small = Phi3Small(self.config, weights)
+
+    def _check_vocabulary(self, config: Phi3SmallConfig) -> None:
+        """Refuse a file whose tokens are not those that its weights know."""
+        if self.vocabulary.size != config.vocab_size:
+            sentence = f"The file holds {self.vocabulary.size:,} tokens, and weights for {config.vocab_size:,}."
+            raise EngineError("model_invalid", sentence, "Convert the checkpoint again.")
 
     def close(self) -> None:
         """Free the model."""

@@ -41,6 +41,7 @@ HELLO = (Message("user", "Hello"),)
 MODEL = LoadedModel("Starter", "phi3", "Q4_1", 1, 2, 3, 4, True, "CPU", 0, 1, 2)
 REQUESTS = [
     Load("m.gguf", 4096, 1, 2, -1, (Adapter("a.gguf", 0.5),), "m.mmproj.gguf", "cache"),
+    Load("m.gguf", runtime="pytorch"),
     Unload(),
     Chat(HELLO, Sampling(seed=3), 5, ("END",)),
     Chat((Message("user", "What is it?", ("a.png", "b.png")),), num_crops=4),
@@ -56,6 +57,7 @@ EVENTS = [
     Progress(1, "load", 0.5, 1.0),
     Token(1, "é\n"),
     Notice(1, "turns_dropped", "Some.", 2),
+    Notice(1, "approximate", "From token 1,024 on."),
     Done(1),
     Done(1, LoadResult(MODEL, 3.5)),
     Done(1, ChatResult("stop", "hi", 1, 0, 2, 3, 4, 5.0, 6.0, 7.0, 8.0)),
@@ -95,6 +97,7 @@ def test_the_line_of_a_request_is_as_documented():
         {"op": "load", "path": ""},
         {"op": "load", "path": 3},
         {"op": "load", "path": "m", "context": -1},
+        {"op": "load", "path": "m", "runtime": "jax"},
         {"op": "load", "path": "m", "context": True},
         {"op": "load", "path": "m", "context": 1.5},
         {"op": "load", "path": "m", "colour": "red"},
