@@ -40,10 +40,14 @@ class Fault:
     repairable: bool
 
 
+def is_family(header: GGUFHeader) -> bool:
+    """Tell whether a file holds a model of the Phi-3 family, whatever its layout."""
+    return header.text(SOURCE_ARCHITECTURE_KEY, header.architecture) in PHI_ARCHITECTURES
+
+
 def find_faults(header: GGUFHeader) -> tuple[Fault, ...]:
     """Return the faults of a file; models of other families have none."""
-    source = header.text(SOURCE_ARCHITECTURE_KEY, header.architecture)
-    if header.architecture not in PHI_ARCHITECTURES and source not in PHI_ARCHITECTURES:
+    if not is_family(header):
         return ()
     checks = (_layer_faults, _rope_faults, _moe_faults, _name_faults, _chat_faults)
     return tuple(fault for check in checks for fault in check(header))

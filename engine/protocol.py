@@ -212,11 +212,21 @@ class Device:
 
 
 @dataclass(frozen=True, slots=True)
+class LoadNote:
+    """Tell what the user should know of a model's file; `repairable` means that a repair cures it without loss."""
+
+    code: str
+    message: str
+    repairable: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class LoadedModel:
     """Describe the loaded model.
 
     `runs_on` says where it computes and why; `num_crops` is into how many crops at most its own processor cuts a
-    picture (0: it sees none); beyond `faithful_context` tokens its answers are approximate (0: nowhere).
+    picture (0: it sees none); beyond `faithful_context` tokens its answers are approximate (0: nowhere). `notes` say
+    what is wrong with the file and could not be put right without a word while it was loaded.
     """
 
     name: str
@@ -233,6 +243,7 @@ class LoadedModel:
     batch_threads: int
     num_crops: int = 0
     faithful_context: int = 0
+    notes: tuple[LoadNote, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from engine.errors import EngineError
 
@@ -47,6 +47,22 @@ PHI3_ADDED_TOKENS = (
     *(AddedToken(token, content) for token, content in _PHI3_PLAIN.items()),
     *(AddedToken(token, content, rstrip=True) for token, content in _PHI3_STRIPPING.items()),
 )
+
+# The tokenizer.json of microsoft/Phi-3-vision-128k-instruct: three do not strip there, and there are more of them.
+_PLAIN_IN_VISION = ("<|system|>", "<|end|>", "<|user|>")
+PHI3_VISION_ADDED_TOKENS = (
+    *(replace(token, rstrip=token.rstrip and token.content not in _PLAIN_IN_VISION) for token in PHI3_ADDED_TOKENS),
+    *(AddedToken(32004 + number, f"<|placeholder{number}|>", rstrip=True) for number in range(7, 40)),
+    AddedToken(32044, "<|image|>", rstrip=True),
+)
+
+
+def family_added_tokens(text_of: Callable[[int], str]) -> tuple[AddedToken, ...] | None:
+    """Give the added tokens of a Phi-3 vocabulary, known by their ids and spellings; None for other vocabularies."""
+    for tokens in (PHI3_VISION_ADDED_TOKENS, PHI3_ADDED_TOKENS):
+        if all(text_of(token.id) == token.content for token in tokens):
+            return tokens
+    return None
 
 
 def read_added_tokens(text: str, vocabulary_size: int) -> tuple[AddedToken, ...]:

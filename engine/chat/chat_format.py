@@ -6,14 +6,20 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Protocol
 
+from converter.faults import SPECIAL_IN_TEMPLATE
 from converter.metadata import SOURCE_ARCHITECTURE_KEY, WITH_PICTURES
-from engine.chat.added_tokens import METADATA_KEY, PHI3_ADDED_TOKENS, PromptEncoder, read_added_tokens
+from engine.chat.added_tokens import METADATA_KEY, AddedToken, PromptEncoder, family_added_tokens, read_added_tokens
 from engine.chat.template import PHI3_TEMPLATE, ChatTemplate
 from engine.errors import EngineError
 from engine.protocol import Message
 from engine.vision.prompt import picture_prompt_ids, tag_pictures
 
 _PROBE = (Message("user", "Hello"),)
+# Chat tokens of Phi-4-mini and Phi-4, which can swallow white space.
+_STRIPPING_TOKENS = ("<|assistant|>", "<|im_sep|>")
+# What the tokenizer.json of microsoft/Phi-3-mini-4k-instruct makes of a text with most of its rules in it.
+_TEXT = "Hello,  漢 😀\n\t2"
+_IDS_OF_TEXT = (15043, 29892, 259, 31652, 29871, 243, 162, 155, 131, 13, 12, 29906)
 
 
 class Tokens(Protocol):
@@ -36,12 +42,19 @@ class Tokens(Protocol):
     def text_of(self, token: int) -> str:
         """Give a token as the vocabulary spells it."""
 
+    def find(self, special: str) -> int | None:
+        """Give the id of a special token by its spelling."""
+
 
 class ChatFormat:
     """Join a model's chat template with its tokenizer.
 
     Attributes:
         problem: why conversations cannot be rendered, or None.
+        template_problem: why Phi-3's own template stands in for the file's, or None where the file's is used.
+        ids_are_exact: whether ids equal the reference's as far as is known; false for a vocabulary with chat tokens of
+            the family of which nothing says whether they swallow white space.
+        splits_as_phi3: whether a Phi-3 vocabulary splits text as Phi-3's tokenizer does; true for all others.
     """
 
     def __init__(
@@ -51,9 +64,14 @@ class ChatFormat:
         self._vocabulary = vocabulary
         self._sees = sees
         self.problem: EngineError | None = None
-        is_phi3 = all(vocabulary.text_of(token.id) == token.content for token in PHI3_ADDED_TOKENS)
-        self._template = self._choose_template(template_source, PHI3_TEMPLATE if is_phi3 else None)
-        self._encode_prompt = self._choose_encoder(added_tokens, is_phi3)
+        self.template_problem: EngineError | None = None
+        family = family_added_tokens(vocabulary.text_of)
+        self._template = self._choose_template(template_source, family)
+        stored = None if added_tokens is None else read_added_tokens(added_tokens, vocabulary.size)
+        known = family if stored is None else stored
+        self.ids_are_exact = known is not None or all(vocabulary.find(token) is None for token in _STRIPPING_TOKENS)
+        self.splits_as_phi3 = stored is not None or family is None or vocabulary.encode(_TEXT) == list(_IDS_OF_TEXT)
+        self._encode_prompt = self._encode_natively if known is None else PromptEncoder(known, vocabulary.encode).encode
 
     def encode(self, messages: Sequence[Message], picture_tokens: Sequence[int] = ()) -> list[int]:
         """Give the ids of a conversation up to where the answer begins; raises EngineError `template_invalid`.
@@ -70,8 +88,8 @@ class ChatFormat:
         bos = self._vocabulary.bos
         return picture_prompt_ids(self._template.render(tagged), picture_tokens, self._encode_prompt, bos)
 
-    def _choose_template(self, source: str | None, fallback: str | None) -> ChatTemplate | None:
-        """Take the file's template if it works, else the family's own."""
+    def _choose_template(self, source: str | None, family: Sequence[AddedToken] | None) -> ChatTemplate | None:
+        """Take the file's template if it works with this vocabulary, else the one of the family that it belongs to."""
         try:
             if not self._vocabulary.has_text:
                 sentence = "The model's file has no tokenizer: it understands token ids, but no text."
@@ -80,22 +98,24 @@ class ChatFormat:
                 sentence = "The model's file has no chat template."
                 raise EngineError("template_invalid", sentence, "Choose a model that was trained for chats.")
             template = ChatTemplate(source, self._vocabulary.special_texts)
-            template.render(_PROBE)
+            prompt = template.render(_PROBE)
+            if family is not None:
+                self._check_tokens(prompt, family)
         except EngineError as error:
-            if fallback is not None:
-                return ChatTemplate(fallback, self._vocabulary.special_texts)
-            self.problem = error
-            return None
+            if family is None:
+                self.problem = error
+                return None
+            self.template_problem = error
+            return ChatTemplate(PHI3_TEMPLATE, self._vocabulary.special_texts)
         return template
 
-    def _choose_encoder(self, added_tokens: str | None, is_phi3: bool) -> Callable[[str], list[int]]:
-        """Split at the reference's added tokens where they are known, else leave it to llama.cpp."""
-        if added_tokens is not None:
-            tokens = read_added_tokens(added_tokens, self._vocabulary.size)
-            return PromptEncoder(tokens, self._vocabulary.encode).encode
-        if is_phi3:
-            return PromptEncoder(PHI3_ADDED_TOKENS, self._vocabulary.encode).encode
-        return self._encode_natively
+    def _check_tokens(self, prompt: str, family: Sequence[AddedToken]) -> None:
+        """Refuse a prompt with chat tokens that the vocabulary does not have: it was made for another model."""
+        known = {token.content for token in family}
+        for token in SPECIAL_IN_TEMPLATE.findall(prompt):
+            if token not in known and self._vocabulary.find(token) is None:
+                sentence = f"The chat template is another model's: it uses {token}, an unknown token."
+                raise EngineError("template_invalid", sentence, "Repair the file.")
 
     def _encode_natively(self, prompt: str) -> list[int]:
         # A template that writes BOS itself must not get a second one.

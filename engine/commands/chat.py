@@ -39,8 +39,10 @@ def run(arguments: argparse.Namespace) -> int:
     load, chat = load_request(arguments), _chat_request(arguments)
     with contextlib.closing(EngineClient()) as client:
         loaded = client.call(load)
+        assert isinstance(loaded, LoadResult)
+        for note in loaded.model.notes:
+            print(f"engine: {note.message}", file=sys.stderr)
         answer = client.call(chat, None if arguments.json else _show)
-    assert isinstance(loaded, LoadResult)
     assert isinstance(answer, ChatResult)
     if arguments.json:
         print(json.dumps({**dataclasses.asdict(answer), **dataclasses.asdict(loaded)}, ensure_ascii=False))

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from converter.errors import ConversionError
+from converter.faults import Fault, find_faults, is_family
 from converter.gguf_file import GGUFHeader, read_header
 from converter.metadata import (
     FAITHFUL_CONTEXT_KEY,
@@ -46,6 +47,8 @@ class ModelFile:
         is_phi3small: whether PyTorch could compute it exactly.
         exact: what PyTorch needs to know for that; None for other models and where the file does not say it.
         full_precision: whether the weights are kept in 32 bits.
+        is_family: whether the file holds a model of the Phi-3 family.
+        faults: what keeps such a file from computing what its reference does, as far as the header tells.
     """
 
     path: Path
@@ -62,6 +65,8 @@ class ModelFile:
     is_phi3small: bool
     exact: Phi3SmallConfig | None
     full_precision: bool
+    is_family: bool
+    faults: tuple[Fault, ...]
 
     @classmethod
     def read(cls, path: Path) -> ModelFile:
@@ -95,6 +100,8 @@ class ModelFile:
             is_phi3small=is_phi3small(header),
             exact=exact_config(header),
             full_precision=header.number("general.file_type", -1) == _ALL_F32,
+            is_family=is_family(header),
+            faults=find_faults(header),
         )
 
 

@@ -22,11 +22,14 @@ class Prompts:
 
     In the ids a picture stands as a run of one negative id, which is the same for the same picture and settings as long
     as the model is loaded, so that prompts can be compared by their ids.
+
+    Attributes:
+        chat_format: the model's chat template and tokenizer.
     """
 
     def __init__(self, chat_format: ChatFormat, pictures: PictureReader | None) -> None:
         """Take the chat format, and what opens and encodes pictures (None: the model sees none)."""
-        self._format = chat_format
+        self.chat_format = chat_format
         self._pictures = pictures
 
     @property
@@ -34,18 +37,13 @@ class Prompts:
         """Give into how many crops at most the model's own processor cuts a picture; 0 where it sees none."""
         return self._pictures.num_crops if self._pictures else 0
 
-    @property
-    def has_template(self) -> bool:
-        """Tell whether conversations can be rendered."""
-        return self._format.problem is None
-
     def encode(self, messages: Sequence[Message], num_crops: int) -> list[int]:
         """Give the ids of a conversation up to where the answer begins; raises EngineError."""
         paths = [path for message in messages for path in message.pictures]
         if not paths:
-            return self._format.encode(messages)
+            return self.chat_format.encode(messages)
         seen = [self._reader().look(Path(path), num_crops) for path in paths]
-        ids = self._format.encode(messages, [picture.grid.tokens for picture in seen])
+        ids = self.chat_format.encode(messages, [picture.grid.tokens for picture in seen])
         return [token if token >= 0 else -seen[-token - 1].number for token in ids]
 
     def place(self, tokens: Sequence[int], paths: Sequence[str], num_crops: int) -> list[int]:

@@ -33,6 +33,7 @@ from engine.runtime.exact_runtime import ExactRuntime, approximation, open_exact
 from engine.runtime.generation import Generation
 from engine.runtime.hardware import choose_threads, find_devices, free_memory, physical_cores, supports_offload
 from engine.runtime.interface import ChatContext, ChatModel
+from engine.runtime.load_notes import load_notes
 from engine.runtime.model import LanguageModel
 from engine.runtime.model_file import ModelFile
 from engine.runtime.native_log import NativeLog
@@ -144,7 +145,7 @@ class Session:
         if isinstance(exact, ExactRuntime):
             self._model, self._context = exact.model, exact.context
             self._prompts = Prompts(chat_format_of(exact.model.metadata, exact.model.vocabulary), None)
-            return self._describe(request, exact.offload)
+            return self._describe(request, header, exact.offload)
         self._faithful_context, self._approximation = header.faithful_context, approximation(header, exact)
         offload = choose_offload(
             request.gpu_layers,
@@ -183,9 +184,9 @@ class Session:
             batch_threads=batch_threads,
             on_gpu=offload.layers > 0,
         )
-        return self._describe(request, offload)
+        return self._describe(request, header, offload)
 
-    def _describe(self, request: Load, offload: Offload) -> LoadedModel:
+    def _describe(self, request: Load, header: ModelFile, offload: Offload) -> LoadedModel:
         model, context, prompts = self._loaded()
         threads, batch_threads = choose_threads(request.threads, request.batch_threads, physical_cores())
         return LoadedModel(
@@ -196,13 +197,14 @@ class Session:
             size_bytes=model.size_bytes,
             context_train=model.context_train,
             context=context.limit,
-            has_template=prompts.has_template,
+            has_template=prompts.chat_format.problem is None,
             runs_on=offload.runs_on,
             gpu_layers=offload.layers,
             threads=threads,
             batch_threads=batch_threads,
             num_crops=prompts.num_crops,
             faithful_context=self._faithful_context,
+            notes=load_notes(header, prompts.chat_format),
         )
 
     def _loaded(self) -> tuple[ChatModel, ChatContext, Prompts]:

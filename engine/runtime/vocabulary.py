@@ -7,8 +7,11 @@ from typing import Any
 
 import llama_cpp.llama_cpp as llama
 
+from engine.chat.added_tokens import family_added_tokens
+
 _TYPE_NONE = 0
 _TYPE_SENTENCEPIECE = 1
+_ROLES_OF_PHI3 = ("<|user|>", "<|assistant|>", "<|end|>")
 # Phi-3 stops at these too (generation_config.json); llama.cpp knows only some of them.
 _ENDS_OF_PHI3 = ("<|end|>", "<|endoftext|>", "<|assistant|>")
 
@@ -34,8 +37,7 @@ class Vocabulary:
         # llama.cpp aborts the process when it is asked about the text of a vocabulary that has none.
         self.has_text = kind != _TYPE_NONE
         self.adds_space = kind == _TYPE_SENTENCEPIECE and add_space_prefix
-        ends = (self.find(piece) for piece in _ENDS_OF_PHI3)
-        self._more_ends = stop_ids | frozenset(token for token in ends if token is not None)
+        self._more_ends = stop_ids | self._ends_of_phi3()
 
     def encode(self, text: str, *, parse_special: bool = False, add_special: bool = False) -> list[int]:
         """Give the ids of a text; `parse_special` recognises special tokens in it, `add_special` adds BOS and EOS."""
@@ -80,6 +82,14 @@ class Vocabulary:
     def is_end(self, token: int) -> bool:
         """Tell whether an answer ends with this token."""
         return token in self._more_ends or bool(llama.llama_vocab_is_eog(self._handle, token))
+
+    def _ends_of_phi3(self) -> frozenset[int]:
+        """Give the ends of turns of a vocabulary with Phi-3's roles; others use some of these tokens otherwise."""
+        known = {token.content: token.id for token in family_added_tokens(self.text_of) or ()}
+        found = {piece: known.get(piece, self.find(piece)) for piece in (*_ROLES_OF_PHI3, *_ENDS_OF_PHI3)}
+        if any(found[role] is None for role in _ROLES_OF_PHI3):
+            return frozenset()
+        return frozenset(token for piece in _ENDS_OF_PHI3 if (token := found[piece]) is not None)
 
     @property
     def special_texts(self) -> dict[str, str]:

@@ -116,6 +116,9 @@ class OtherVocabulary:
         """Give a spelling that Phi-3 does not have."""
         return f"token {token}"
 
+    def find(self, special):
+        """Give no special token."""
+
     def encode(self, text, **options):
         """Give the question back."""
         return [text, options]

@@ -9,9 +9,11 @@ import sys
 import numpy as np
 import pytest
 
+from converter.gguf_writer import string
 from engine.__main__ import main
 from engine.launch import child_environment, python_command
 from tests.engine.vision.vectors import CASES, FOLDER
+from tests.helpers.gguf_files import edited
 
 FRUITS = ["--prompt", "Name three fruits.", "--temperature", "0"]
 
@@ -116,6 +118,14 @@ def test_bad_input_gives_one_line_and_a_status(capsys, starter, tmp_path, argume
     assert output.strip() == ""
     assert errors.startswith("engine: ")
     assert errors.count("\n") == 1
+
+
+def test_what_is_wrong_with_a_file_is_said_beside_the_answer(capsys, tiny, tmp_path):
+    path = edited(tiny[1], tmp_path / "m.gguf", {"tokenizer.chat_template": string("<|im_start|>")})
+    status, output, errors = run(capsys, "chat", "--model", path, "--prompt", "Hi", "--max-tokens", "2")
+    assert (status, errors.count("\n")) == (0, 1)
+    assert "The chat template is another model's" in errors
+    assert output.strip()
 
 
 @pytest.mark.parametrize("arguments", [[], ["fly"], ["chat"], ["chat", "--model", "x", "--prompt", "x", "--seed", "y"]])
