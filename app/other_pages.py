@@ -66,6 +66,7 @@ class OtherPages(QObject):
         self._models.changed.connect(self._show_models)
         self.settings_page.reload_requested.connect(self._chat.models.load_again)
         self._chat.models.figures_requested.connect(lambda path: self._library.show_figures(Path(path)))
+        self._chat.models.repair_requested.connect(self._repair)
         # The file, or what is known of it, may have changed since the models were last looked through.
         self._chat.models.ready.connect(self._models.refresh)
         self._chat.models.speed_measured.connect(lambda path, speed: self._models.note_speed(Path(path), speed))
@@ -79,6 +80,10 @@ class OtherPages(QObject):
     def _unload(self, path: Path) -> None:
         if self._bridge.state.path == str(path):
             self._bridge.unload()
+
+    def _repair(self, path: str) -> None:
+        self._library.repair(Path(path))
+        self._window.show_page(MODELS)
 
     def _show_models(self) -> None:
         """Tell the other pages which models there are."""

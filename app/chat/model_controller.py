@@ -20,6 +20,7 @@ class ModelController(QObject):
 
     models_requested = Signal()
     figures_requested = Signal(str)
+    repair_requested = Signal(str)
     ready = Signal()
     speed_measured = Signal(str, float)
 
@@ -36,6 +37,7 @@ class ModelController(QObject):
         picker.eject_requested.connect(services.bridge.unload)
         picker.models_requested.connect(self.models_requested)
         picker.figures_requested.connect(self.figures_requested)
+        page.notes.repair_requested.connect(self.repair_requested)
         page.trouble.models_requested.connect(self.models_requested)
         page.trouble.retry_requested.connect(self.load_again)
         services.bridge.state_changed.connect(self._engine_changed)
@@ -94,6 +96,7 @@ class ModelController(QObject):
         state = self._services.bridge.state
         self._page.top_bar.picker.set_state(state)
         self._page.trouble.set_state(state)
+        self._page.notes.set_state(state)
         self._page.empty_state.set_model(self.model_name, state.path == str(starter_path()))
         self._page.composer.set_model_name(self.model_name.split(" · ")[0])
         self._show_memory()

@@ -7,6 +7,7 @@ from PySide6.QtWidgets import QFrame, QHBoxLayout, QStackedWidget, QVBoxLayout, 
 from app.chat.chat_panel import ChatPanel
 from app.chat.composer import Composer
 from app.chat.empty_state import EmptyState
+from app.chat.note_line import NoteLine
 from app.chat.top_bar import TopBar
 from app.chat.transcript import COLUMN_WIDTH, TranscriptView
 from app.engine_bridge import EngineState
@@ -30,6 +31,7 @@ class ChatPage(QWidget):
         self.setAccessibleName(self.tr("Chat"))
         self.top_bar = TopBar()
         self.trouble = TroubleLine()
+        self.notes = NoteLine()
         self.transcript = TranscriptView(theme)
         self.empty_state = EmptyState()
         self.composer = Composer(theme)
@@ -76,6 +78,7 @@ class ChatPage(QWidget):
         column.addWidget(self.top_bar)
         column.addWidget(Hairline())
         column.addWidget(self.trouble)
+        column.addWidget(self.notes)
         column.addWidget(self._middle, 1)
         column.addLayout(composer_row)
         layout = QHBoxLayout(self)

@@ -7,6 +7,7 @@
 The application also calls `models.refresh()` and `queue.resume()` at start.
 """
 
+import itertools
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -55,7 +56,7 @@ class LibraryController(QObject):
         page.table.rename_requested.connect(self._rename)
         page.table.show_in_folder_requested.connect(_show_in_folder)
         page.table.delete_requested.connect(self._delete)
-        page.table.repair_requested.connect(self._repair)
+        page.table.repair_requested.connect(lambda entry: self.repair(entry.path))
         page.table.verify_requested.connect(self._verify)
         page.table.figures_requested.connect(lambda entry: self.show_figures(entry.path))
         page.jobs.cancel_requested.connect(queue.cancel)
@@ -78,6 +79,12 @@ class LibraryController(QObject):
             dialog = FiguresDialog(entry, self._page.window())
             dialog.exec()
             dialog.deleteLater()
+
+    def repair(self, path: Path) -> None:
+        """Write the cured file beside the other models; the old one stays until the user deletes it."""
+        entry = self._models.find(path)
+        out = _free_path(self._models.folder, f"{path.stem}-repaired")
+        self._add_job(entry.title if entry else path.stem, RepairJob(str(path), str(out)))
 
     def start_import(self, source: "ImportSource", choice: ImportChoice) -> None:
         """Do what was chosen in the dialog."""
@@ -107,11 +114,6 @@ class LibraryController(QObject):
         message = getattr(error, "message", None) or self.tr("It cannot be read: {}.").format(error)
         self._page.show_failure(title, message, getattr(error, "remedy", None))
 
-    def _repair(self, entry: ModelEntry) -> None:
-        """Write the cured file beside the other models; the old one stays until the user deletes it."""
-        out = self._models.folder / f"{entry.path.stem}-repaired.gguf"
-        self._add_job(entry.title, RepairJob(str(entry.path), str(out)))
-
     def _verify(self, entry: ModelEntry) -> None:
         title = self.tr("Choose the checkpoint folder that {} was made from").format(entry.title)
         chosen = QFileDialog.getExistingDirectory(self._page, title)
@@ -130,7 +132,9 @@ class LibraryController(QObject):
             return
         self._models.refresh()
         if isinstance(job.job, RepairJob):
-            self._notices.say(self.tr("{} is ready. The old file is still there.").format(job_title(job.job)))
+            path = Path(str(done.result["path"]))
+            ready = self.tr("{} is ready. The old file is still there.").format(job_title(job.job))
+            self._notices.say(ready, self.tr("Chat"), lambda: self.chat_requested.emit(path))
         elif done.result["verified"]:
             self._notices.say(self.tr("{} answers as its reference does.").format(job_title(job.job)))
         else:
@@ -167,6 +171,12 @@ class LibraryController(QObject):
         question = self.tr("Delete {} for good?").format(entry.title)
         if self._notices.confirm(question, problem, self.tr("Delete for good")):
             self._models.remove(entry, trash=False)
+
+
+def _free_path(folder: Path, stem: str) -> Path:
+    """Give a file of the folder that is not there yet."""
+    names = itertools.chain([stem], (f"{stem}-{number}" for number in itertools.count(2)))
+    return next(path for name in names if not (path := folder / f"{name}.gguf").exists())
 
 
 def _show_in_folder(entry: ModelEntry) -> None:

@@ -9,10 +9,12 @@ from pytestqt.qtbot import QtBot
 
 from app.application import Application
 from app.library.figures_dialog import FiguresDialog
+from converter.gguf_writer import string
 from engine.library.verification_record import VerificationRecord, write_record
 from engine.verification.band_result import BandResult
 from tests.app.window.conftest import Opener
 from tests.app.window.test_chatting import button, visible_texts
+from tests.helpers.gguf_files import edited
 
 
 def put_in_library(application: Application, source: Path) -> Path:
@@ -66,3 +68,34 @@ def test_the_badge_is_there_while_the_record_is_about_the_loaded_file(
     model.touch()
     load(qtbot, application, model)
     qtbot.waitUntil(lambda: "verified" not in visible_texts(bar), timeout=20_000)
+
+
+def test_a_wrong_file_is_noted_in_one_line_and_repaired(qtbot: QtBot, open_window: Opener, gguf_file: Path) -> None:
+    application = open_window(load=False)
+    application.window.show()
+    page, models = application.chat_page, application._paths.models
+    models.mkdir(parents=True, exist_ok=True)
+    wrong = edited(gguf_file, models / "wrong.gguf", {"tokenizer.chat_template": string("<|im_start|>user")})
+    load(qtbot, application, wrong)
+    assert any("The chat template is another model's" in text for text in visible_texts(page.notes))
+    button(page.notes, "Repair").click()
+    assert application.others is not None
+    assert application.others.models_page.isVisible()
+    qtbot.waitUntil(lambda: (models / "wrong-repaired.gguf").exists(), timeout=60_000)
+    application.window.show_page("chat")
+    load(qtbot, application, models / "wrong-repaired.gguf")
+    assert page.notes.isHidden()
+
+
+def test_a_note_without_a_cure_can_be_put_away(qtbot: QtBot, open_window: Opener, gguf_file: Path) -> None:
+    application = open_window(load=False)
+    application.window.show()
+    notes = application.chat_page.notes
+    model = put_in_library(application, gguf_file)
+    load(qtbot, application, edited(model, model.with_name("broken.gguf"), {"tokenizer.chat_template": string("{%")}))
+    assert notes.isVisible()
+    assert "Repair" not in visible_texts(notes)
+    button(notes, "Hide").click()
+    assert notes.isHidden()
+    load(qtbot, application, model)
+    assert notes.isHidden()
