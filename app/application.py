@@ -101,7 +101,15 @@ class Application(QObject):
         self.window.restore_geometry_text(self.settings.values.window_geometry)
         self._notices = Notices(self.window)
         self.chat_page = ChatPage(self.theme)
-        services = ChatServices(self.bridge, conversations, messages, self._records, self.settings, self._notices)
+        services = ChatServices(
+            self.bridge,
+            conversations,
+            messages,
+            self._records,
+            self.settings,
+            self._notices,
+            self._paths.thread_cache,
+        )
         self.chat = ChatController(self.chat_page, self.chats, services)
         self.window.announce_page(CHAT, self.tr("Chat"))
         self.window.announce_page("models", self.tr("Models"))

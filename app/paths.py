@@ -32,6 +32,11 @@ class Paths:
         """Return the folder with one folder per job."""
         return self.data / "jobs"
 
+    @property
+    def thread_cache(self) -> Path:
+        """Return the folder in which the engine keeps what it has measured; it may be deleted at any time."""
+        return self.data / "engine-cache"
+
 
 def profile_paths(profile: Path | None = None) -> Paths:
     """Return the folders of `profile`, or where the platform keeps data and logs of an application."""

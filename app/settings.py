@@ -58,10 +58,18 @@ class Values:
         at_load=True,
     )
     threads: int = _setting(
-        0, "Processor cores that write the answer; automatic leaves one free.", minimum=0, maximum=256, at_load=True
+        0,
+        "Processor cores that write the answer; automatic measures, and leaves one free where it costs little.",
+        minimum=0,
+        maximum=256,
+        at_load=True,
     )
     batch_threads: int = _setting(
-        0, "Processor cores that read your message; automatic takes all.", minimum=0, maximum=256, at_load=True
+        0,
+        "Processor cores that read your message; automatic measures, and usually takes all.",
+        minimum=0,
+        maximum=256,
+        at_load=True,
     )
     gpu_layers: int = _setting(
         -1, "Layers of the model that run on the graphics card.",

@@ -13,6 +13,7 @@ from engine.errors import EngineError
 
 PROTOCOL = 1
 MAX_CROPS = 64
+MAX_THREADS = 512
 
 Role = Literal["system", "user", "assistant"]
 Stage = Literal["load", "picture", "prefill", "reread"]
@@ -85,8 +86,9 @@ class Load:
 
     `context` is the most tokens a conversation may reach (0: what the model was trained for); 0 threads are chosen by
     the engine; `gpu_layers` -1 means as many as fit. `companion` is the file with a vision model's tower (empty: the
-    one beside the model), `picture_cache` a folder for embeddings of pictures (empty: kept in memory only). `runtime`
-    is what computes; `auto` takes PyTorch where it is installed and llama.cpp cannot compute the model exactly.
+    one beside the model), `picture_cache` a folder for embeddings of pictures (empty: kept in memory only),
+    `thread_cache` one for the numbers of threads that measured best (empty: neither measured nor kept). `runtime` is
+    what computes; `auto` takes PyTorch where it is installed and llama.cpp cannot compute the model exactly.
     """
 
     path: str
@@ -98,13 +100,14 @@ class Load:
     companion: str = ""
     picture_cache: str = ""
     runtime: Runtime = "auto"
+    thread_cache: str = ""
 
     def __post_init__(self) -> None:
         """Refuse values outside their range."""
         require(bool(self.path), "The path of the model is empty.")
         require(0 <= self.context <= 2**24, "The context must be between 0 and 16777216 tokens.")
-        require(0 <= self.threads <= 512, "The number of threads must be between 0 and 512.")
-        require(0 <= self.batch_threads <= 512, "The number of batch threads must be between 0 and 512.")
+        for name, number in (("threads", self.threads), ("batch threads", self.batch_threads)):
+            require(0 <= number <= MAX_THREADS, f"The number of {name} must be between 0 and {MAX_THREADS}.")
         require(-1 <= self.gpu_layers <= 10000, "The number of GPU layers must be -1 (automatic) or more.")
 
 

@@ -66,6 +66,7 @@ class ModelController(QObject):
             threads=values.threads,
             batch_threads=values.batch_threads,
             gpu_layers=values.gpu_layers,
+            thread_cache=str(self._services.thread_cache),
         )
         self._services.bridge.load(request)
 

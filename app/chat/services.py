@@ -1,6 +1,7 @@
 """Bundle what the chat page's controllers work with."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from app.engine_bridge import EngineBridge
 from app.notices import Notices
@@ -20,3 +21,4 @@ class ChatServices:
     records: ModelRecords
     settings: Settings
     notices: Notices
+    thread_cache: Path

@@ -75,6 +75,17 @@ class Context:
         self._cells = 0
         self.tokens = []
 
+    def clear(self) -> None:
+        """Forget the tokens, and keep the memory for those to come."""
+        if self._handle:
+            self._keep(0)
+
+    def set_threads(self, threads: int, batch_threads: int) -> None:
+        """Compute with other numbers of threads from now on."""
+        self._threads, self._batch_threads = threads, batch_threads
+        if self._handle:
+            llama.llama_set_n_threads(self._handle, threads, batch_threads)
+
     def start(self, cancellation: Cancellation) -> None:
         """Let `cancellation` stop the evaluations from now on."""
         self._cancellation = cancellation

@@ -26,12 +26,20 @@ from engine.protocol import (
     LogitsResult,
     Message,
 )
+from engine.runtime.calibration import SMALLEST_MODEL, ThreadCache, Threads, calibrate
 from engine.runtime.cancellation import Cancellation
 from engine.runtime.context import Context, Embeddings, Progress
 from engine.runtime.context_plan import ContextPlan
 from engine.runtime.exact_runtime import ExactRuntime, approximation, open_exactly
 from engine.runtime.generation import Generation
-from engine.runtime.hardware import choose_threads, find_devices, free_memory, physical_cores, supports_offload
+from engine.runtime.hardware import (
+    choose_threads,
+    find_devices,
+    free_memory,
+    physical_cores,
+    processor_name,
+    supports_offload,
+)
 from engine.runtime.interface import ChatContext, ChatModel
 from engine.runtime.load_notes import load_notes
 from engine.runtime.model import LanguageModel
@@ -141,11 +149,12 @@ class Session:
 
     def _load(self, request: Load, cancellation: Cancellation, on_progress: Callable[[float], None]) -> LoadedModel:
         header = ModelFile.read(Path(request.path))
+        threads = Threads(*choose_threads(request.threads, request.batch_threads, physical_cores()))
         exact = open_exactly(header, request, log=self._log, cancellation=cancellation, on_progress=on_progress)
         if isinstance(exact, ExactRuntime):
             self._model, self._context = exact.model, exact.context
             self._prompts = Prompts(chat_format_of(exact.model.metadata, exact.model.vocabulary), None)
-            return self._describe(request, header, exact.offload)
+            return self._describe(header, exact.offload, threads)
         self._faithful_context, self._approximation = header.faithful_context, approximation(header, exact)
         offload = choose_offload(
             request.gpu_layers,
@@ -165,13 +174,12 @@ class Session:
             cancellation=cancellation,
             on_progress=lambda fraction: on_progress(_READING_SHARE + (1 - _READING_SHARE) * fraction),
         )
-        threads, batch_threads = choose_threads(request.threads, request.batch_threads, physical_cores())
         pictures = open_picture_reader(
             model.path,
             Path(request.companion) if request.companion else None,
             Path(request.picture_cache) if request.picture_cache else None,
             embedding=model.embedding,
-            threads=batch_threads,
+            threads=threads.batch,
             use_gpu=offload.layers > 0,
         )
         chat_format = chat_format_of(model.metadata, model.vocabulary, has_companion=pictures is not None)
@@ -180,15 +188,16 @@ class Session:
         self._context = Context(
             model,
             ContextPlan(limit, model.longrope_line, model.short_cells),
-            threads=threads,
-            batch_threads=batch_threads,
+            threads=threads.decode,
+            batch_threads=threads.batch,
             on_gpu=offload.layers > 0,
         )
-        return self._describe(request, header, offload)
+        if _may_measure(request, model, offload):
+            threads = _measured_threads(self._context, model, Path(request.thread_cache), threads, cancellation)
+        return self._describe(header, offload, threads)
 
-    def _describe(self, request: Load, header: ModelFile, offload: Offload) -> LoadedModel:
+    def _describe(self, header: ModelFile, offload: Offload, threads: Threads) -> LoadedModel:
         model, context, prompts = self._loaded()
-        threads, batch_threads = choose_threads(request.threads, request.batch_threads, physical_cores())
         return LoadedModel(
             name=model.name,
             architecture=model.architecture,
@@ -200,8 +209,8 @@ class Session:
             has_template=prompts.chat_format.problem is None,
             runs_on=offload.runs_on,
             gpu_layers=offload.layers,
-            threads=threads,
-            batch_threads=batch_threads,
+            threads=threads.decode,
+            batch_threads=threads.batch,
             num_crops=prompts.num_crops,
             faithful_context=self._faithful_context,
             notes=load_notes(header, prompts.chat_format),
@@ -230,6 +239,28 @@ class Session:
             on_progress("picture", done, total)
 
         return prompts.embeddings(tokens, follow)
+
+
+def _may_measure(request: Load, model: LanguageModel, offload: Offload) -> bool:
+    """Tell whether threads are the engine's to choose, and matter."""
+    named = request.threads or request.batch_threads
+    return bool(request.thread_cache) and not named and offload.layers == 0 and model.size_bytes >= SMALLEST_MODEL
+
+
+def _measured_threads(
+    context: Context, model: LanguageModel, folder: Path, usual: Threads, cancellation: Cancellation
+) -> Threads:
+    """Give a context the threads that measured best, now or at an earlier load; raises EngineError `cancelled`."""
+    cores, cache = physical_cores(), ThreadCache(folder)
+    parts = (processor_name(), f"{cores} cores", model.architecture, model.quantization, str(model.size_bytes))
+    key = ", ".join(parts)
+    threads = cache.find(key)
+    if threads is None:
+        context.start(cancellation)
+        threads = calibrate(context, usual, cores)
+        cache.keep(key, threads)
+    context.set_threads(threads.decode, threads.batch)
+    return threads
 
 
 def _check_memory(size_bytes: int) -> None:

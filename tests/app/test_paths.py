@@ -9,7 +9,7 @@ from engine.library.folders import builtin_models_dir, default_models_dir
 def test_a_profile_holds_everything(tmp_path: Path) -> None:
     paths = profile_paths(tmp_path)
     assert paths.models == tmp_path / "models"
-    for path in (paths.database, paths.settings, paths.models, paths.logs, paths.jobs):
+    for path in (paths.database, paths.settings, paths.models, paths.logs, paths.jobs, paths.thread_cache):
         assert path.is_relative_to(tmp_path)
         assert not path.exists()
 

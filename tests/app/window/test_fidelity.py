@@ -3,6 +3,7 @@
 import shutil
 from pathlib import Path
 
+import pytest
 from PySide6.QtCore import QTimer
 from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
@@ -11,6 +12,7 @@ from app.application import Application
 from app.library.figures_dialog import FiguresDialog
 from converter.gguf_writer import string
 from engine.library.verification_record import VerificationRecord, write_record
+from engine.protocol import Load
 from engine.verification.band_result import BandResult
 from tests.app.window.conftest import Opener
 from tests.app.window.test_chatting import button, visible_texts
@@ -68,6 +70,16 @@ def test_the_badge_is_there_while_the_record_is_about_the_loaded_file(
     model.touch()
     load(qtbot, application, model)
     qtbot.waitUntil(lambda: "verified" not in visible_texts(bar), timeout=20_000)
+
+
+def test_threads_are_measured_into_the_profile(
+    qtbot: QtBot, open_window: Opener, gguf_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    application = open_window(load=False)
+    asked: list[Load] = []
+    monkeypatch.setattr(application.bridge, "load", asked.append)
+    application.chat.models.load(str(gguf_file))
+    assert asked[0].thread_cache == str(application._paths.thread_cache)
 
 
 def test_a_wrong_file_is_noted_in_one_line_and_repaired(qtbot: QtBot, open_window: Opener, gguf_file: Path) -> None:

@@ -1,0 +1,127 @@
+"""Measure how many threads suit a model on this machine, once, and remember it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from engine.protocol import MAX_THREADS
+from engine.runtime.context import Context
+
+SMALLEST_MODEL = 256 * 1024 * 1024
+"""Below so many bytes of weights a token takes so little time that the choice cannot matter."""
+
+_FILE_NAME = "threads.json"
+_SECONDS = 0.5
+_ROUNDS = 5
+_BATCH = 8
+_SHORTEST_CONVERSATION = 64
+# Less than this share of a step is noise, for which the usual choice is not given up.
+_GAIN = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Threads:
+    """Hold how many threads write an answer (`decode`) and read a prompt (`batch`)."""
+
+    decode: int
+    batch: int
+
+
+def calibrate(context: Context, usual: Threads, cores: int, clock: Callable[[], float] = time.perf_counter) -> Threads:
+    """Measure a few steps of each kind with the threads that could be better than the usual ones.
+
+    Takes about a second, more only where a single step does. The context is empty afterwards and has the threads that
+    were chosen. Raises EngineError, `cancelled` too.
+    """
+    if context.limit < _SHORTEST_CONVERSATION:
+        return usual
+
+    def write(threads: int) -> None:
+        context.set_threads(threads, usual.batch)
+        context.append(0, _ignore)
+
+    def read(threads: int) -> None:
+        context.clear()
+        context.set_threads(usual.decode, threads)
+        context.fill([0] * _BATCH, _ignore)
+
+    # The first steps fetch the weights into the processor's reach and start threads, which no later step does again.
+    read(usual.batch)
+    write(usual.decode)
+    decode = fastest(write, _candidates(usual.decode, cores), clock)
+    batch = fastest(read, _candidates(usual.batch, cores), clock)
+    context.clear()
+    context.set_threads(decode, batch)
+    return Threads(decode, batch)
+
+
+def fastest(step: Callable[[int], None], candidates: Sequence[int], clock: Callable[[], float]) -> int:
+    """Give the candidate with the shortest steps; the first one unless another is clearly better.
+
+    The candidates take turns, so that what else the machine does meets all of them.
+    """
+    times: dict[int, list[float]] = {candidate: [] for candidate in candidates}
+    usual = candidates[0]
+    end = clock() + _SECONDS
+    for _ in range(_ROUNDS):
+        for candidate in candidates:
+            if times[usual] and clock() + statistics.median(times[usual]) > end:
+                return _best(times, usual)
+            started = clock()
+            step(candidate)
+            times[candidate].append(clock() - started)
+    return _best(times, usual)
+
+
+class ThreadCache:
+    """Keep the choices of a machine in a small file; one that is missing, damaged or read-only costs only time."""
+
+    def __init__(self, folder: Path) -> None:
+        """Take the folder, which is made when there is something to keep."""
+        self._path = folder / _FILE_NAME
+
+    def find(self, key: str) -> Threads | None:
+        """Give what was chosen for a model on a machine."""
+        match self._read().get(key):
+            case [int(decode), int(batch)] if all(1 <= number <= MAX_THREADS for number in (decode, batch)):
+                return Threads(decode, batch)
+        return None
+
+    def keep(self, key: str, threads: Threads) -> None:
+        """Remember a choice beside the others."""
+        choices = self._read() | {key: [threads.decode, threads.batch]}
+        partial = self._path.with_name(f"{_FILE_NAME}.part")
+        # Without the file the next load measures again.
+        with contextlib.suppress(OSError):
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            partial.write_text(json.dumps(choices, indent=1), "utf-8")
+            partial.replace(self._path)
+
+    def _read(self) -> dict[str, object]:
+        try:
+            choices = json.loads(self._path.read_text("utf-8"))
+        except (OSError, ValueError, RecursionError):
+            return {}
+        return choices if isinstance(choices, dict) else {}
+
+
+def _candidates(usual: int, cores: int) -> tuple[int, ...]:
+    """Give the numbers of threads to try, the usual one first."""
+    tried = (usual, cores, max(1, cores - 1), max(1, cores // 2))
+    return tuple(dict.fromkeys(tried))
+
+
+def _best(times: dict[int, list[float]], usual: int) -> int:
+    medians = {candidate: statistics.median(taken) for candidate, taken in times.items() if taken}
+    best = min(medians, key=lambda candidate: medians[candidate])
+    return best if medians[best] < medians[usual] * (1 - _GAIN) else usual
+
+
+def _ignore(*progress: object) -> None:
+    """Report nothing."""
