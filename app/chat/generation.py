@@ -100,7 +100,7 @@ class Generation(QObject):
 
     def _take_notice(self, notice: Notice) -> None:
         self._notices.append(notice.message)
-        self.noticed.emit(self.message_id, notice.message)
+        self.noticed.emit(self.message_id, self._notice())
 
     def _refresh_status(self) -> None:
         if self._waiting and not self._patience.isActive():

@@ -122,6 +122,10 @@ def test_a_notice_is_told_at_once_and_kept(
     with qtbot.waitSignal(generation.noticed) as noticed:
         feed(answering, Notice(1, "turns_dropped", sentence, 2))
     assert noticed.args == [answer.id, sentence]
+    with qtbot.waitSignal(generation.noticed) as noticed:
+        feed(answering, Token(1, "one"), Notice(1, "approximate", "It is approximate from token 1,024 on."))
+    sentence = f"{sentence} It is approximate from token 1,024 on."
+    assert noticed.args == [answer.id, sentence]
     feed(answering, Failed(1, "worker_died", "The engine stopped.", "Try again."))
     stored = messages.get(answer.id)
     assert stored is not None

@@ -4,18 +4,21 @@ import shutil
 from pathlib import Path
 
 import pytest
-from PySide6.QtCore import QTimer
+from PySide6.QtCore import Qt, QTimer
 from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
 from app.application import Application
 from app.library.figures_dialog import FiguresDialog
+from converter.convert import convert
 from converter.gguf_writer import string
+from converter.metadata import BLOCK_SIZE_KEY
 from engine.library.verification_record import VerificationRecord, write_record
 from engine.protocol import Load
 from engine.verification.band_result import BandResult
 from tests.app.window.conftest import Opener
-from tests.app.window.test_chatting import button, visible_texts
+from tests.app.window.test_chatting import button, composer, type_and_send, visible_texts, wait_for_answer
+from tests.helpers.fixtures import unpack_checkpoint
 from tests.helpers.gguf_files import edited
 
 
@@ -111,3 +114,25 @@ def test_a_note_without_a_cure_can_be_put_away(qtbot: QtBot, open_window: Opener
     assert notes.isHidden()
     load(qtbot, application, model)
     assert notes.isHidden()
+
+
+def test_an_approximate_answer_says_so_below_it(qtbot: QtBot, open_window: Opener, tmp_path: Path) -> None:
+    """A Phi-3-small of an older import runs on llama.cpp, which is exact for 1,024 tokens."""
+    checkpoint = unpack_checkpoint("phi3small-tiny", tmp_path)
+    converted = convert(checkpoint, tmp_path / "small.gguf", outtype="f32").path
+    application = open_window(load=False)
+    application.window.show()
+    model = put_in_library(application, edited(converted, tmp_path / "old.gguf", {}, [BLOCK_SIZE_KEY]))
+    load(qtbot, application, model)
+    application.settings.change(max_tokens=5)
+    sentence = "This answer is approximate from token 1,024 on"
+    type_and_send(qtbot, application, "Hello")
+    wait_for_answer(qtbot, application)
+    assert not any(sentence in text for text in visible_texts(application.chat_page))
+    composer(application).setPlainText("a" + " a" * 1100)
+    qtbot.keyClick(composer(application), Qt.Key.Key_Return)
+    answer = wait_for_answer(qtbot, application)
+    assert answer.stats is not None
+    assert answer.stats.notice is not None and sentence in answer.stats.notice
+    shown = next(text for text in visible_texts(application.chat_page) if sentence in text)
+    assert "Import the checkpoint again." in shown
