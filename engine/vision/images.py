@@ -43,16 +43,20 @@ class Picture:
 
 def open_picture(path: Path) -> Picture:
     """Read the picture in a file; raises EngineError `picture_invalid`."""
+    return decode_picture(read_picture_file(path, path.name), path.name)
+
+
+def read_picture_file(path: Path, name: str) -> bytes:
+    """Return the bytes of a file that may be a picture, called `name`; raises EngineError `picture_invalid`."""
     try:
         if not path.is_file():
             problem = "is a folder" if path.is_dir() else "does not exist"
-            raise _invalid(f"{path.name} {problem}.", "Choose another picture.")
-        _check_bytes(path.stat().st_size, path.name)
-        data = path.read_bytes()
+            raise _invalid(f"{name} {problem}.", "Choose another picture.")
+        _check_bytes(path.stat().st_size, name)
+        return path.read_bytes()
     except OSError as error:
         reason = (error.strerror or "unknown reason").lower()
-        raise _invalid(f"{path.name} cannot be read: {reason}.", "Choose another picture.") from error
-    return decode_picture(data, path.name)
+        raise _invalid(f"{name} cannot be read: {reason}.", "Choose another picture.") from error
 
 
 def decode_picture(data: bytes, name: str = "The picture") -> Picture:
@@ -75,6 +79,12 @@ def decode_picture(data: bytes, name: str = "The picture") -> Picture:
         raise _invalid(f"{name} is damaged or incomplete.", _GET_AGAIN, repr(error)) from error
     size = f"{pixels.shape[1]}x{pixels.shape[0]}:".encode()
     return Picture(pixels, hashlib.sha256(size + pixels.tobytes()).hexdigest())
+
+
+def picture_format(data: bytes) -> str:
+    """Return the format of a picture that was decoded, as Pillow names it, whatever the name of its file says."""
+    with Image.open(io.BytesIO(data), formats=_formats()) as image:
+        return image.format or ""
 
 
 def _decode(data: bytes, name: str) -> NDArray[np.uint8]:
