@@ -18,9 +18,10 @@ SIDE_FILES = ("", "-wal", "-shm")
 class Database:
     """Hold the one connection of a process to the database; use it from the thread that opened it."""
 
-    def __init__(self, connection: sqlite3.Connection, has_search_index: bool) -> None:
+    def __init__(self, connection: sqlite3.Connection, path: Path, has_search_index: bool) -> None:
         """Wrap an open connection; `notice` is a sentence for the user about what happened on opening, if anything."""
         self.connection = connection
+        self.path = path
         self.has_search_index = has_search_index
         self.notice: str | None = None
 
@@ -94,7 +95,7 @@ def _open_checked(path: Path, migrations: Sequence[str]) -> Database:
         if verdict != "ok":
             raise sqlite3.DatabaseError(verdict)
         migrate(connection, path, migrations)
-        return Database(connection, has_search_index=search.prepare(connection))
+        return Database(connection, path, has_search_index=search.prepare(connection))
     except BaseException:
         connection.close()
         raise

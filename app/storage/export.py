@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 from app.storage.conversations import Conversation
 from app.storage.messages import Message
+from app.storage.pictures import AttachedPicture
 
 FORMAT = "phidelity-chat-1"
 SPEAKERS = {"user": "You", "assistant": "Assistant", "system": "System"}
@@ -17,7 +18,9 @@ def to_markdown(conversation: Conversation, messages: list[Message]) -> str:
     if conversation.system_prompt:
         parts.append("*System prompt:*\n\n" + conversation.system_prompt.strip())
     for message in messages:
-        parts.append(f"## {SPEAKERS.get(message.role, message.role)}\n\n{message.text.strip()}")
+        parts.append(f"## {SPEAKERS.get(message.role, message.role)}")
+        parts += [f"*Picture: {_described(picture)}*" for picture in message.pictures]
+        parts += [message.text.strip()] if message.text.strip() or not message.pictures else []
     return "\n\n".join(parts) + "\n"
 
 
@@ -34,11 +37,21 @@ def to_json(conversation: Conversation, messages: list[Message]) -> str:
                 "content": message.text,
                 "created_at": _moment(message.created_at),
                 "stats": asdict(message.stats) if message.stats else None,
+                "pictures": [
+                    {"name": picture.name, "alt_text": picture.alt_text, "sha256": picture.stored.digest}
+                    for picture in message.pictures
+                ],
             }
             for message in messages
         ],
     }
     return json.dumps(document, ensure_ascii=False, indent=2) + "\n"
+
+
+def _described(picture: AttachedPicture) -> str:
+    """Name a picture, with its file's name where the description is another one."""
+    text = " ".join(picture.alt_text.split())
+    return picture.name if text in ("", picture.name) else f"{text} ({picture.name})"
 
 
 def _moment(seconds: float) -> str:

@@ -7,11 +7,12 @@ selected, a chat to its selected first message. An answer is stored before it is
 
 import time
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import astuple, dataclass, replace
 from typing import Any
 
 from app.storage.database import Database
+from app.storage.pictures import AttachedPicture, Pictures
 from app.storage.values import as_float, as_int, as_text
 
 INTERRUPTED = "interrupted"
@@ -52,6 +53,7 @@ class Message:
     stats: AnswerStats | None
     version: int = 1
     versions: int = 1
+    pictures: tuple[AttachedPicture, ...] = ()
 
 
 class Messages:
@@ -61,6 +63,7 @@ class Messages:
         """Use `database`; `clock` gives the seconds since 1970."""
         self._database = database
         self._clock = clock
+        self._pictures = Pictures(database)
 
     def path(self, conversation_id: int) -> list[Message]:
         """Return the shown messages of a chat from the first to the last."""
@@ -74,7 +77,9 @@ class Messages:
         message = _message(rows[0])
         text = message.text + self._pieces("message_id = ?", message_id).get(message_id, "")
         siblings = self._siblings(message)
-        return replace(message, text=text, version=siblings.index(message_id) + 1, versions=len(siblings))
+        place = siblings.index(message_id) + 1
+        pictures = self._pictures.of_message(message_id)
+        return replace(message, text=text, version=place, versions=len(siblings), pictures=pictures)
 
     def versions(self, message_id: int) -> list[int]:
         """Return the numbers of a message and its siblings, oldest first."""
@@ -90,6 +95,7 @@ class Messages:
         *,
         streaming: bool = False,
         model: str | None = None,
+        pictures: Sequence[AttachedPicture] = (),
     ) -> Message:
         """Add a message below `parent_id` (None: a first message) and show it.
 
@@ -104,6 +110,7 @@ class Messages:
                 (conversation_id, parent_id, role, text, now, streaming, model),
             ).lastrowid
             assert message_id is not None
+            self._pictures.attach(message_id, pictures)
             self._select(conversation_id, parent_id, message_id)
             db.execute("UPDATE conversations SET updated_at = ? WHERE id = ?", (now, conversation_id))
         message = self.get(message_id)
@@ -153,7 +160,7 @@ class Messages:
         parent_id: int | None = None
         with self._database.transaction() as db:
             for step in self._tree(message.conversation_id).path_to(message_id):
-                copy = self.add(conversation_id, parent_id, step.role, step.text)
+                copy = self.add(conversation_id, parent_id, step.role, step.text, pictures=step.pictures)
                 columns = f"created_at, {STATS}"
                 db.execute(
                     f"UPDATE messages SET ({columns}) = (SELECT {columns} FROM messages WHERE id = ?) WHERE id = ?",
@@ -189,13 +196,20 @@ class Messages:
         rows = db.rows(f"SELECT {COLUMNS} FROM messages WHERE conversation_id = ? ORDER BY id", conversation_id)
         of_chat = "message_id IN (SELECT id FROM messages WHERE conversation_id = ?)"
         chat = db.rows("SELECT selected_child FROM conversations WHERE id = ?", conversation_id)
-        return _Tree(rows, self._pieces(of_chat, conversation_id), chat[0][0] if chat else None)
+        pieces, pictures = self._pieces(of_chat, conversation_id), self._pictures.of_chat(conversation_id)
+        return _Tree(rows, pieces, pictures, chat[0][0] if chat else None)
 
 
 class _Tree:
     """Order the rows of a chat; a message whose parent was lost follows the message before it."""
 
-    def __init__(self, rows: list[tuple[Any, ...]], pieces: dict[int, str], selected_root: object) -> None:
+    def __init__(
+        self,
+        rows: list[tuple[Any, ...]],
+        pieces: dict[int, str],
+        pictures: Mapping[int, tuple[AttachedPicture, ...]],
+        selected_root: object,
+    ) -> None:
         self._messages: dict[int, Message] = {}
         self._children: dict[int | None, list[int]] = defaultdict(list)
         self._selected: dict[int | None, object] = {None: selected_root}
@@ -207,6 +221,8 @@ class _Tree:
                 message = replace(message, parent_id=before)
             if message.id in pieces:
                 message = replace(message, text=message.text + pieces[message.id])
+            if message.id in pictures:
+                message = replace(message, pictures=pictures[message.id])
             self._messages[message.id] = message
             self._children[message.parent_id].append(message.id)
             self._selected[message.id] = row[3]

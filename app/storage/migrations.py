@@ -65,6 +65,38 @@ MIGRATIONS: Sequence[str] = (
         settings TEXT NOT NULL DEFAULT '{}'
     );
     """,
+    # 2: pictures, each once under the SHA-256 of its bytes, and the messages and drafts that show them in order.
+    """
+    CREATE TABLE pictures (
+        digest TEXT PRIMARY KEY,
+        suffix TEXT NOT NULL,
+        width INTEGER NOT NULL,
+        height INTEGER NOT NULL,
+        fast_tokens INTEGER NOT NULL,
+        fine_tokens INTEGER NOT NULL
+    );
+    CREATE TABLE message_pictures (
+        message_id INTEGER NOT NULL REFERENCES messages (id) ON DELETE CASCADE,
+        position INTEGER NOT NULL,
+        digest TEXT NOT NULL REFERENCES pictures (digest),
+        name TEXT NOT NULL,
+        alt_text TEXT NOT NULL,
+        PRIMARY KEY (message_id, position)
+    );
+    CREATE INDEX message_pictures_by_digest ON message_pictures (digest);
+    CREATE TABLE draft_pictures (
+        conversation_id INTEGER NOT NULL,
+        position INTEGER NOT NULL,
+        digest TEXT NOT NULL REFERENCES pictures (digest),
+        name TEXT NOT NULL,
+        alt_text TEXT NOT NULL,
+        PRIMARY KEY (conversation_id, position)
+    );
+    CREATE INDEX draft_pictures_by_digest ON draft_pictures (digest);
+    CREATE TRIGGER conversations_drop_draft_pictures AFTER DELETE ON conversations BEGIN
+        DELETE FROM draft_pictures WHERE conversation_id = old.id;
+    END;
+    """,
 )
 
 

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 # Parents before children, so that foreign keys hold.
-TABLES = ("conversations", "messages", "pieces", "drafts", "models")
+TABLES = (
+    "conversations", "messages", "pieces", "drafts", "models", "pictures", "message_pictures", "draft_pictures",
+)  # fmt: skip
 Row = tuple[object, ...]
 
 
@@ -92,3 +94,6 @@ def _drop_orphans(target: sqlite3.Connection) -> None:
     )
     target.execute("UPDATE messages SET parent_id = NULL WHERE parent_id NOT IN (SELECT id FROM messages)")
     target.execute("DELETE FROM pieces WHERE message_id NOT IN (SELECT id FROM messages)")
+    target.execute("DELETE FROM message_pictures WHERE message_id NOT IN (SELECT id FROM messages)")
+    for table in ("message_pictures", "draft_pictures"):
+        target.execute(f"DELETE FROM {table} WHERE digest NOT IN (SELECT digest FROM pictures)")

@@ -5,6 +5,8 @@ import json
 from app.storage import export
 from app.storage.conversations import Conversations
 from app.storage.messages import AnswerStats, Messages
+from app.storage.pictures import AttachedPicture
+from engine.pictures.stored_picture import StoredPicture
 
 
 def test_a_chat_is_exported_as_markdown_and_json(conversations: Conversations, messages: Messages) -> None:
@@ -22,3 +24,22 @@ def test_a_chat_is_exported_as_markdown_and_json(conversations: Conversations, m
     assert [m["content"] for m in document["messages"]] == ["Name a *fruit* — 果物", "```\nfig\n```\n"]
     assert document["messages"][0]["stats"] is None
     assert document["messages"][1]["stats"]["tokens_per_second"] == 20.0
+
+
+def test_pictures_are_named(conversations: Conversations, messages: Messages) -> None:
+    chat = conversations.create("Photos")
+    stored = StoredPicture("a" * 64, ".png", 40, 30, 757, 1921)
+    pictures = [AttachedPicture(stored, "IMG_1.png", "A beach\nat noon"), AttachedPicture(stored, "b.png", "b.png")]
+    question = messages.add(chat.id, None, "user", "Which?", pictures=pictures)
+    messages.add(chat.id, question.id, "user", "", pictures=pictures[1:])
+    path = messages.path(chat.id)
+    assert export.to_markdown(chat, path) == (
+        "# Photos\n\n## You\n\n*Picture: A beach at noon (IMG_1.png)*\n\n*Picture: b.png*\n\nWhich?\n\n"
+        "## You\n\n*Picture: b.png*\n"
+    )
+    document = json.loads(export.to_json(chat, path))
+    assert document["messages"][0]["pictures"][0] == {
+        "name": "IMG_1.png",
+        "alt_text": "A beach\nat noon",
+        "sha256": "a" * 64,
+    }
