@@ -161,7 +161,12 @@ class LibraryController(QObject):
             consequence, action = self.tr("Its file stays where it is."), self.tr("Remove")
         else:
             question = self.tr("Delete {}?").format(entry.title)
-            consequence = self.tr("Its file ({}) moves to the trash.").format(size_text(entry.card.size_bytes))
+            files = (
+                self.tr("Its files ({}) move to the trash.")
+                if entry.card.has_vision
+                else self.tr("Its file ({}) moves to the trash.")
+            )
+            consequence = files.format(size_text(entry.card.size_bytes))
             action = self.tr("Delete")
         if self._notices.confirm(question, consequence, action):
             self.unload_requested.emit(entry.path)

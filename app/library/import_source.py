@@ -7,11 +7,12 @@ from typing import Literal
 
 from app.library.quantizations import QUANTIZATIONS, UNQUANTIZED
 from converter.checkpoint import Checkpoint
-from converter.convert import ARCHITECTURES
+from converter.clip_companion import companion_file, companion_path, companion_type
+from converter.convert import ARCHITECTURES, WITH_PICTURES
 from converter.errors import ConversionError
 from converter.ggml_types import file_type
 from converter.gguf_file import DEFAULT_ALIGNMENT, GGUFHeader, TensorInfo, read_header
-from converter.gguf_writer import string
+from converter.gguf_writer import lay_out, string
 from converter.model_plan import ModelPlan
 from converter.tensor_types import ModelShape, choose_types
 from engine.library.memory_estimate import estimate_memory
@@ -22,7 +23,10 @@ AS_IT_IS = ""
 
 @dataclass(frozen=True)
 class Estimate:
-    """Say what a model will take: on disk, and in memory with a conversation of 4,096 tokens."""
+    """Say what a model will take: on disk, and in memory with a conversation of 4,096 tokens.
+
+    The companion of a vision model is counted in both.
+    """
 
     size_bytes: int
     memory_bytes: int
@@ -67,17 +71,22 @@ def _inspect_checkpoint(path: Path) -> ImportSource:
                 "Import a GGUF file of this model instead.",
             )
         plan = ARCHITECTURES[model_type](checkpoint)
+        companions = {
+            name: _companion_bytes(checkpoint, name) if model_type in WITH_PICTURES else 0 for name in QUANTIZATIONS
+        }
     finally:
         checkpoint.close()
     header = _planned_header(plan)
-    estimates = {name: _estimate(header, plan.shape, name) for name in QUANTIZATIONS}
+    estimates = {name: _estimate(header, plan.shape, name, companions[name]) for name in QUANTIZATIONS}
     return ImportSource(checkpoint.folder, "checkpoint", _model_name(checkpoint.folder), estimates=estimates)
 
 
 def _inspect_gguf(path: Path) -> ImportSource:
     header = read_header(path)
     present = quantization_name(header)
-    estimates = {AS_IT_IS: Estimate(header.size, estimate_memory(header))}
+    beside = companion_path(path)
+    companion_bytes = beside.stat().st_size if beside.is_file() else 0
+    estimates = {AS_IT_IS: Estimate(header.size + companion_bytes, estimate_memory(header) + companion_bytes)}
     if present.lower() in UNQUANTIZED:
         shape = ModelShape(
             *(
@@ -86,7 +95,7 @@ def _inspect_gguf(path: Path) -> ImportSource:
             )
         )
         smaller = [name for name in QUANTIZATIONS if name not in UNQUANTIZED]
-        estimates |= {name: _estimate(header, shape, name) for name in smaller}
+        estimates |= {name: _estimate(header, shape, name, companion_bytes) for name in smaller}
     return ImportSource(path, "gguf", header.text("general.name") or path.stem, present, estimates)
 
 
@@ -99,12 +108,19 @@ def _planned_header(plan: ModelPlan) -> GGUFHeader:
     return GGUFHeader(Path(), 3, 0, 0, DEFAULT_ALIGNMENT, metadata, tensors)
 
 
-def _estimate(header: GGUFHeader, shape: ModelShape, quantization: str) -> Estimate:
+def _companion_bytes(checkpoint: Checkpoint, quantization: str) -> int:
+    """Return how large the companion of a vision checkpoint becomes."""
+    metadata, tensors = companion_file(checkpoint, companion_type(file_type(quantization)), "")
+    return lay_out(metadata, [tensor.spec for tensor in tensors]).size
+
+
+def _estimate(header: GGUFHeader, shape: ModelShape, quantization: str, companion_bytes: int) -> Estimate:
     """Add up the tensors as they will be written, and what a conversation needs beside them."""
     types = choose_types([(name, info.shape) for name, info in header.tensors.items()], file_type(quantization), shape)
     tensors = {name: replace(info, type=types[name]) for name, info in header.tensors.items()}
     size = sum(info.nbytes for info in tensors.values())
-    return Estimate(size, estimate_memory(replace(header, size=size, tensors=tensors)))
+    memory = estimate_memory(replace(header, size=size, tensors=tensors))
+    return Estimate(size + companion_bytes, memory + companion_bytes)
 
 
 def _model_name(folder: Path) -> str:

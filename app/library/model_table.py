@@ -13,7 +13,7 @@ from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QMenu, QSizePolicy, QVBo
 from app.library.model_list import ModelEntry
 from app.library.wording import context_text, fault_text, memory_text, parameters_text, size_text, speed_text
 from app.widgets.buttons import Button
-from app.widgets.labels import ElidedLabel, Label, LabelKind
+from app.widgets.labels import Badge, ElidedLabel, Label, LabelKind
 from app.widgets.surfaces import Hairline
 
 NAME, SIZE, FITS, SPEED, FIDELITY, ACTIONS = range(6)
@@ -93,6 +93,10 @@ class ModelTable(QWidget):
         first_line = QHBoxLayout()
         first_line.setSpacing(6)
         first_line.addWidget(name)
+        if entry.card.has_vision:
+            badge = Badge(self.tr("vision"), "accent")
+            badge.setToolTip(self.tr("You can show it pictures."))
+            first_line.addWidget(badge)
         if entry.card.built_in:
             first_line.addWidget(Label(self.tr("built in"), "small"))
         first_line.addStretch()

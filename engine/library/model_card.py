@@ -18,18 +18,19 @@ class ModelCard:
     Attributes:
         name: what to call it, from `general.name` or the file name.
         path: the GGUF file itself (the target when `reference` is set).
-        size_bytes: size on disk.
+        size_bytes: size on disk, the companion included.
         architecture: `general.architecture` of the file.
         quantization: llama.cpp's name of the file type, such as `Q4_K_M`; empty when unknown.
         parameters: number of weights.
         context_train: longest context the model was trained for, in tokens.
-        memory_bytes: estimated need with a conversation of 4,096 tokens (weights, KV cache, buffers).
+        memory_bytes: estimated need with a conversation of 4,096 tokens (weights, companion, KV cache, buffers).
         built_in: comes with the program and cannot be deleted.
         reference: the small file in the library that points at a GGUF used where it lies, else None.
         faults: what keeps the file from computing what its reference does, as far as the header tells.
         faithful_context: up to how many tokens it computes that; 0 where there is no such limit.
         verification: what a comparison with the reference found; None when there was none.
         problem: one sentence when the file cannot be used, else None; other numbers are then 0.
+        companion: the file beside it with the tower of a vision model, else None.
     """
 
     name: str
@@ -46,3 +47,9 @@ class ModelCard:
     faithful_context: int = 0
     verification: VerificationRecord | None = None
     problem: str | None = None
+    companion: Path | None = None
+
+    @property
+    def has_vision(self) -> bool:
+        """Tell whether the model can be shown pictures."""
+        return self.companion is not None

@@ -8,6 +8,8 @@ from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
+from converter.clip_companion import HD_TRANSFORM_ORDER_KEY, companion_path
+from converter.clip_companion import SUFFIX as COMPANION_SUFFIX
 from converter.errors import ConversionError
 from converter.faults import find_faults
 from converter.ggml_types import FILE_TYPES_BY_ID
@@ -19,7 +21,6 @@ from engine.library.model_card import ModelCard
 from engine.library.verification_record import read_record
 
 REFERENCE_SUFFIX = ".reference.json"
-COMPANION_SUFFIX = ".mmproj.gguf"
 SHARD = re.compile(r"-(\d{5})-of-(\d{5})\.gguf$", re.IGNORECASE)
 
 
@@ -47,14 +48,34 @@ def add_reference(models_dir: Path, target: Path) -> Path:
 
 def read_card(path: Path, reference: Path | None = None) -> ModelCard:
     """Read the card of one GGUF file (the first one, where a model is split)."""
-    shards = model_files(path)
+    companion = _companion(path)
+    files = [*model_files(path), *([companion] if companion else [])]
     try:
-        size = sum(shard.stat().st_size for shard in shards)
+        size = sum(file.stat().st_size for file in files)
         stamp = path.stat().st_mtime_ns
     except OSError:
         problem = f"The file has been moved or deleted: {path}."
         return ModelCard(path.stem, path, reference=reference, problem=problem)
-    return replace(_read_card(path, reference, size, stamp), verification=read_record(path))
+    return replace(_read_card(path, reference, size, stamp), verification=read_record(path), companion=companion)
+
+
+def _companion(path: Path) -> Path | None:
+    """Return the companion of a model if it is one that the engine can use; other families have theirs too."""
+    beside = companion_path(path)
+    try:
+        status = beside.stat()
+        return beside if _is_companion(beside, status.st_size, status.st_mtime_ns) else None
+    except OSError:
+        return None
+
+
+@lru_cache(maxsize=1024)
+def _is_companion(path: Path, _size: int, _stamp: int) -> bool:
+    """Look into a file; size and time are only there to miss the cache when it has changed."""
+    try:
+        return HD_TRANSFORM_ORDER_KEY in read_header(path).metadata
+    except ConversionError:
+        return False
 
 
 def _cards_in(folder: Path) -> Iterator[ModelCard]:
@@ -74,7 +95,7 @@ def _cards_in(folder: Path) -> Iterator[ModelCard]:
 
 
 def model_files(path: Path) -> list[Path]:
-    """Give all files of a model that is split over several, or the one file."""
+    """Give all files of a language model that is split over several, or the one file."""
     match = SHARD.search(path.name)
     if match is None:
         return [path]

@@ -10,6 +10,7 @@ from app.library.import_source import AS_IT_IS, inspect
 from app.library.quantizations import QUANTIZATIONS, explanation
 from converter.convert import convert
 from converter.errors import ConversionError
+from converter.gguf_file import read_header
 from engine.library.scanner import read_card
 
 
@@ -85,3 +86,18 @@ def test_a_missing_folder_is_refused(tmp_path: Path) -> None:
 
 def test_every_quantisation_is_explained() -> None:
     assert len({explanation(name) for name in QUANTIZATIONS}) == len(QUANTIZATIONS)
+
+
+def test_estimates_of_a_vision_model_count_its_companion(vision_checkpoint: Path, tmp_path: Path) -> None:
+    source = inspect(vision_checkpoint)
+    made = convert(vision_checkpoint, tmp_path / "tiny-bf16.gguf", outtype="bf16").path
+    card = read_card(made)
+    assert card.has_vision
+    header_bytes = 4_000_000
+    estimate = source.estimates["bf16"]
+    assert 0 <= card.size_bytes - estimate.size_bytes < header_bytes
+    assert abs(card.memory_bytes - estimate.memory_bytes) < header_bytes
+    assert card.companion is not None
+    weights = sum(tensor.nbytes for tensor in read_header(made).tensors.values())
+    assert abs(estimate.size_bytes - weights - card.companion.stat().st_size) < 1000
+    assert inspect(made).estimates[AS_IT_IS].size_bytes == card.size_bytes

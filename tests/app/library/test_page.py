@@ -11,7 +11,8 @@ from pytestqt.qtbot import QtBot
 from app.library.import_dialog import ImportDialog
 from app.library.job_cards import FailureCard, ProgressCard
 from app.library.model_list import ModelEntry
-from app.widgets.labels import Label
+from app.widgets.labels import Badge, Label
+from converter.convert import ConversionResult
 from engine.library.scanner import read_card
 from tests.app.library.conftest import WAIT_MS, Library
 
@@ -79,6 +80,34 @@ def test_a_dropped_checkpoint_becomes_a_model(qtbot: QtBot, library: Library, ch
     assert "Q4_K_M · 4k" in texts(library.page.table)
     click(qtbot, library.page.table, "Chat with Phi-tiny")
     assert library.chats == [entry.path]
+
+
+def test_a_vision_checkpoint_becomes_one_model_and_goes_as_one(
+    qtbot: QtBot, library: Library, vision_checkpoint: Path, tmp_path: Path
+) -> None:
+    answer_dialog(qtbot, "BF16", "Tiny vision")
+    drop(library.page, vision_checkpoint)
+    qtbot.waitUntil(lambda: imported(library) != [], timeout=WAIT_MS)
+    (entry,) = imported(library)
+    assert entry.card.has_vision
+    assert "vision" in [badge.text() for badge in library.page.table.findChildren(Badge)]
+    assert len(list(library.paths.models.iterdir())) == 2
+    library.page.table.delete_requested.emit(entry)
+    assert "Its files (" in library.notices.questions[0][1]
+    qtbot.waitUntil(lambda: imported(library) == [], timeout=WAIT_MS)
+    assert list(library.paths.models.iterdir()) == []
+    if sys.platform == "linux":
+        assert len(list((tmp_path / "data-home").rglob("*.gguf"))) == 2
+
+
+def test_a_vision_gguf_brings_its_companion(qtbot: QtBot, library: Library, vision_model: ConversionResult) -> None:
+    answer_dialog(qtbot, "Q8_0")
+    library.controller.import_paths([vision_model.path])
+    qtbot.waitUntil(lambda: imported(library) != [], timeout=WAIT_MS)
+    (entry,) = imported(library)
+    assert entry.card.companion is not None
+    assert vision_model.companion is not None
+    assert entry.card.companion.read_bytes() == vision_model.companion.read_bytes()
 
 
 def test_several_files_are_asked_about_one_after_the_other(

@@ -1,11 +1,13 @@
 """The library lists what is on disk, and says what is wrong with a file instead of failing."""
 
 import json
+import shutil
 from pathlib import Path
 
 import gguf
 import numpy as np
 
+from converter.convert import ConversionResult
 from engine.library.folders import file_name_for
 from engine.library.scanner import add_reference, read_card, scan
 
@@ -89,6 +91,38 @@ def test_companions_and_later_shards_are_no_models(tmp_path: Path) -> None:
     cards = {card.path.name: card for card in scan([tmp_path])}
     assert sorted(cards) == ["big-00001-of-00002.gguf", "vision.gguf"]
     assert cards["big-00001-of-00002.gguf"].size_bytes == first.stat().st_size + second.stat().st_size
+
+
+def test_a_vision_model_is_one_card_for_both_files(vision_model: ConversionResult, tmp_path: Path) -> None:
+    path = tmp_path / "phi.gguf"
+    shutil.copy(vision_model.path, path)
+    alone = read_card(path)
+    assert alone.companion is None and not alone.has_vision
+    beside = tmp_path / "phi.mmproj.gguf"
+    assert vision_model.companion is not None
+    shutil.copy(vision_model.companion, beside)
+    (card,) = scan([tmp_path])
+    assert card.has_vision and (card.path, card.companion) == (path, beside)
+    assert card.size_bytes == path.stat().st_size + beside.stat().st_size
+    assert card.memory_bytes == alone.memory_bytes + beside.stat().st_size
+    beside.unlink()
+    assert read_card(path) == alone
+
+
+def test_a_vision_model_used_where_it_lies_has_its_companion_there(
+    vision_model: ConversionResult, tmp_path: Path
+) -> None:
+    add_reference(tmp_path, vision_model.path)
+    (card,) = scan([tmp_path])
+    assert card.companion == vision_model.companion
+
+
+def test_a_companion_of_another_family_or_a_broken_one_gives_no_eyes(tmp_path: Path) -> None:
+    path = write_gguf(tmp_path / "phi.gguf")
+    write_gguf(tmp_path / "phi.mmproj.gguf", "Tower")
+    assert read_card(path).companion is None
+    (tmp_path / "phi.mmproj.gguf").write_bytes(b"GGUF")
+    assert read_card(path).companion is None
 
 
 def test_missing_folder_is_empty(tmp_path: Path) -> None:
