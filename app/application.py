@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QLockFile, QObject, QTimer
+from PySide6.QtCore import QLockFile, QMimeData, QObject, QTimer
 from PySide6.QtGui import QGuiApplication, QIcon
 from PySide6.QtWidgets import QApplication
 
@@ -21,6 +21,7 @@ from app.storage.database import open_database
 from app.storage.errors import StorageError
 from app.storage.messages import Messages
 from app.storage.models import ModelRecords
+from app.storage.pictures import Pictures
 from app.theme import Mode, Theme
 from app.window.frame import CHAT, MainWindow
 
@@ -94,7 +95,11 @@ class Application(QObject):
     def _build_window(self) -> None:
         conversations, messages = Conversations(self._database), Messages(self._database)
         messages.recover_interrupted()
+        pictures = Pictures(self._database)
         conversations.empty_trash()
+        if self._database.notice is None:
+            # After damage nobody knows yet which pictures are still wanted.
+            pictures.sweep()
         self.chats = ConversationList(self.theme, ConversationListModel(conversations))
         self.window = MainWindow(self.theme, self.chats)
         self.window.setWindowIcon(QIcon(str(assets_dir() / "icons" / "phidelity.svg")))
@@ -105,9 +110,11 @@ class Application(QObject):
             self.bridge,
             conversations,
             messages,
+            pictures,
             self._records,
             self.settings,
             self._notices,
+            self._paths.picture_cache,
             self._paths.thread_cache,
         )
         self.chat = ChatController(self.chat_page, self.chats, services)
@@ -127,6 +134,7 @@ class Application(QObject):
         window.stop_requested.connect(chat.stop)
         window.copy_last_requested.connect(self._copy_last_answer)
         window.closing.connect(QApplication.quit)
+        window.pictures_dropped.connect(self._attach)
         chat.chat_shown.connect(self._go_to_composer)
         chat.models_requested.connect(lambda: window.show_page("models"))
         chat.settings_requested.connect(lambda: window.show_page("settings"))
@@ -136,6 +144,11 @@ class Application(QObject):
 
     def _go_to_composer(self) -> None:
         self.window.show_page(CHAT)
+
+    def _attach(self, mime: QMimeData) -> None:
+        """Attach what was dropped anywhere to the chat."""
+        self._go_to_composer()
+        self.chat.pictures.attach_from(mime)
 
     def _copy_last_answer(self) -> None:
         text = self.chat.last_answer()

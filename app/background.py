@@ -19,11 +19,11 @@ class Background(QObject):
 
     _finished = Signal(object)
 
-    def __init__(self, parent: QObject | None = None) -> None:
+    def __init__(self, parent: QObject | None = None, threads: int = 4) -> None:
         """Make a small pool: this is for waiting and reading, not for computing."""
         super().__init__(parent)
         self._pool = QThreadPool()
-        self._pool.setMaxThreadCount(4)
+        self._pool.setMaxThreadCount(threads)
         self._closed = False
         self._finished.connect(self._deliver, Qt.ConnectionType.QueuedConnection)
 

@@ -4,7 +4,7 @@ bridge = EngineBridge()                     # starts the worker; bridge.close() 
 bridge.load(Load(path))                     # bridge.state tells how it goes, bridge.state_changed when
 answer = bridge.chat(Chat(messages))        # answer.token_arrived(str) ... then answer.finished or answer.failed
 answer.cancel()
-bridge.count(messages, lambda result: ...)  # only if it succeeds
+bridge.count(messages, num_crops, lambda result: ...)   # only if it succeeds
 """
 
 from collections.abc import Callable, Sequence
@@ -132,14 +132,14 @@ class EngineBridge(QObject):
         answering.on_cancel(lambda: self._supervisor.cancel(request_id))
         return answering
 
-    def count(self, messages: Sequence[Message], on_result: Callable[[CountResult], object]) -> None:
-        """Count the tokens of a conversation."""
+    def count(self, messages: Sequence[Message], num_crops: int, on_result: Callable[[CountResult], object]) -> None:
+        """Count the tokens of a conversation with its pictures."""
 
         def take(event: Event) -> None:
             if isinstance(event, Done) and isinstance(event.result, CountResult):
                 on_result(event.result)
 
-        self._submit(Count(tuple(messages)), take)
+        self._submit(Count(tuple(messages), num_crops), take)
 
     def worker_memory(self) -> tuple[int, int] | None:
         """Return the bytes of memory that the worker has in use and those that the computer has."""

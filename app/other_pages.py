@@ -89,7 +89,15 @@ class OtherPages(QObject):
         """Tell the other pages which models there are."""
         usable = [entry for entry in self._models.entries if entry.card.problem is None]
         choices = [
-            ModelChoice(str(entry.path), entry.title, entry.card.quantization, entry.card.size_bytes, entry.is_verified)
+            ModelChoice(
+                str(entry.path),
+                entry.title,
+                entry.card.quantization,
+                entry.card.size_bytes,
+                entry.is_verified,
+                has_vision=entry.card.has_vision,
+                fits=entry.fit != "no",
+            )
             for entry in usable
         ]
         self._chat.models.set_choices(choices)

@@ -28,6 +28,11 @@ class Paths:
         return self.data / "settings.json"
 
     @property
+    def picture_cache(self) -> Path:
+        """Return the folder in which the engine keeps what it has seen in pictures; it may be deleted at any time."""
+        return self.data / "picture-cache"
+
+    @property
     def jobs(self) -> Path:
         """Return the folder with one folder per job."""
         return self.data / "jobs"

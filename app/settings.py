@@ -88,6 +88,11 @@ class Values:
     )
     repeat_penalty: float = _setting(1.0, "Makes words used before less likely; 1: off.", minimum=0.5, maximum=2.0)
     max_tokens: int = _setting(1024, "Where an answer is cut off at the latest.", minimum=0, maximum=1 << 20)
+    picture_detail: str = _setting(
+        "fast",
+        "Fast looks at up to 4 crops of a picture. Fine looks at up to 16: slower, and more of the context.",
+        choices=("fast", "fine"),
+    )
     seed: int = _setting(
         -1, "With a fixed number the same chat gets the same answer; empty: random.",
         minimum=-1, maximum=2**32 - 2,

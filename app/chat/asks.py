@@ -15,4 +15,5 @@ class TranscriptAsks(QObject):
     version_requested = Signal(int, int)
     remedy_requested = Signal(int, str)
     stop_requested = Signal()
+    picture_opened = Signal(int, int)
     height_changed = Signal(int)

@@ -1,6 +1,6 @@
 """Connect the chat page with the storage and the engine."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -12,12 +12,15 @@ from app.chat.generation import Generation
 from app.chat.model_controller import ModelController
 from app.chat.outcome import Remedy
 from app.chat.page import ChatPage
+from app.chat.picture_controller import PictureController
 from app.chat.services import ChatServices
-from app.chat.turns import sampling_of, shown_sampling, turns_of
+from app.chat.turns import detail_of, missing_pictures, sampling_of, shown_sampling, turns_of
 from app.storage.conversations import Conversation, title_from
 from app.storage.errors import StorageError
 from app.storage.messages import Message
+from engine.pictures.stored_picture import DETAIL_CROPS, Detail
 from engine.protocol import Chat, CountResult
+from engine.protocol import Message as Turn
 
 DRAFT_PAUSE_MS = 300
 
@@ -35,6 +38,7 @@ class ChatController(QObject):
         """Connect everything and show an empty chat."""
         super().__init__(page)
         self.models = ModelController(page, services)
+        self.pictures = PictureController(page, services, self.models)
         self.actions = ConversationActions(services, page)
         self._page = page
         self._chats = chats
@@ -49,7 +53,7 @@ class ChatController(QObject):
         self._draft_pause.timeout.connect(self.save_draft)
         self._connect_page()
         self._connect_actions()
-        self.new_chat()
+        self._show(None)
 
     @property
     def current(self) -> Conversation | None:
@@ -59,7 +63,8 @@ class ChatController(QObject):
     def open_latest(self) -> None:
         """Show the chat that was used last, if there is one."""
         latest = self._services.conversations.page(1)
-        if latest and not self._services.conversations.draft(None):
+        services = self._services
+        if latest and not (services.conversations.draft(None) or services.pictures.draft(None)):
             self.open(latest[0].id)
 
     def new_chat(self) -> None:
@@ -85,19 +90,28 @@ class ChatController(QObject):
         """Add a message to the chat that is shown and let it be answered."""
         if self._busy():
             return
+        if not self.pictures.may_send():
+            self._page.composer.set_text(text)
+            return
+        attached = self.pictures.attached
         try:
-            conversation = self._current or self._create(text)
+            conversation = self._current or self._create(text or attached[0].alt_text)
             parent = self._path[-1].id if self._path else None
-            question = self._services.messages.add(conversation.id, parent, "user", text)
+            question = self._services.messages.add(conversation.id, parent, "user", text, pictures=attached)
         except StorageError as error:
             self._services.notices.show_error(error)
             return
         self._page.composer.set_text("")
+        self.pictures.clear()
         self.save_draft()
         self._answer(conversation, question.id)
 
+    def _send_draft(self) -> None:
+        self.send(self._page.composer.text().strip())
+
     def stop(self) -> None:
-        """End the answer that is being written in the chat that is shown."""
+        """End the answer that is being written in the chat that is shown, and send nothing by itself."""
+        self.pictures.stop_waiting()
         generation = self._generation()
         if generation is not None:
             generation.stop()
@@ -109,11 +123,12 @@ class ChatController(QObject):
             self._answer(self._current, answer.parent_id)
 
     def edit(self, message_id: int, text: str) -> None:
-        """Put another version beside a message of the user, and let it be answered."""
+        """Put another version, with the same pictures, beside a message of the user, and let it be answered."""
         message = self._services.messages.get(message_id)
         if message is None or self._current is None or self._busy():
             return
-        question = self._services.messages.add(self._current.id, message.parent_id, "user", text)
+        messages = self._services.messages
+        question = messages.add(self._current.id, message.parent_id, "user", text, pictures=message.pictures)
         self._answer(self._current, question.id)
 
     def switch_version(self, message_id: int, step: int) -> None:
@@ -129,11 +144,12 @@ class ChatController(QObject):
         return next((message.text for message in reversed(self._path) if message.role == "assistant"), "")
 
     def save_draft(self) -> None:
-        """Keep what is written in the composer."""
+        """Keep what is written and attached in the composer."""
         self._draft_pause.stop()
         conversation_id = self._current.id if self._current else None
         try:
             self._services.conversations.save_draft(conversation_id, self._page.composer.text())
+            self.pictures.save_draft(conversation_id)
         except StorageError as error:
             self._services.notices.say(error.message)
 
@@ -143,6 +159,7 @@ class ChatController(QObject):
             generation.abandon()
         self._page.panel.finish_typing()
         self.save_draft()
+        self.pictures.close()
 
     def _create(self, text: str) -> Conversation:
         """Make the chat of a first message."""
@@ -152,6 +169,7 @@ class ChatController(QObject):
         if self._new_sampling:
             conversations.set_sampling(created.id, self._new_sampling)
         conversations.save_draft(None, "")
+        self._services.pictures.save_draft(None, ())
         self._current = conversations.get(created.id)
         assert self._current is not None
         return self._current
@@ -166,9 +184,13 @@ class ChatController(QObject):
         self._reload()
         fresh = services.conversations.get(conversation.id) or conversation
         sampling, max_tokens = sampling_of(services.settings.values, fresh.sampling)
-        request = Chat(turns_of(fresh.system_prompt, self._path), sampling, max_tokens)
-        generation = Generation(services.bridge, services.messages, services.bridge.chat(request), answer.id)
+        request = Chat(self._turns(fresh), sampling, max_tokens, num_crops=self._num_crops())
+        notices = self._picture_notices()
+        answering = services.bridge.chat(request)
+        generation = Generation(services.bridge, services.messages, answering, answer.id, notices)
         transcript = self._page.transcript
+        if notices:
+            transcript.set_notice(answer.id, " ".join(notices))
         generation.text_stored.connect(transcript.append_text)
         generation.status_changed.connect(transcript.set_status)
         generation.noticed.connect(transcript.set_notice)
@@ -178,6 +200,29 @@ class ChatController(QObject):
         self._show_busy()
         self._chats.set_current(conversation.id)
         self._chats.refresh()
+
+    def _turns(self, conversation: Conversation) -> tuple[Turn, ...]:
+        """Return what the model is told of the chat that is shown; one that sees no pictures gets the words alone."""
+        with_pictures = self.models.sees_pictures is not False
+        return turns_of(conversation.system_prompt, self._path, with_pictures=with_pictures)
+
+    def _picture_notices(self) -> list[str]:
+        """Say which pictures of the chat an answer will not be about."""
+        if not any(message.pictures for message in self._path):
+            return []
+        if self.models.sees_pictures is False:
+            model = self.models.model_name or self.tr("This model")
+            return [self.tr("{0} sees no pictures: this answer is to the words alone.").format(model)]
+        if missing_pictures(self._path):
+            return [self.tr("A picture of this chat is no longer on the disk and was left out.")]
+        return []
+
+    def _num_crops(self) -> int:
+        return DETAIL_CROPS[detail_of(self._services.settings.values, self._own_values())]
+
+    def _own_values(self) -> Mapping[str, Any]:
+        """Return the values that are set for the chat that is shown."""
+        return self._current.sampling if self._current else self._new_sampling
 
     def _ended(self, conversation_id: int, generation: Generation) -> None:
         """Show how an answer ended, if its chat is the one that is shown."""
@@ -199,12 +244,14 @@ class ChatController(QObject):
         """Make a chat the one that is shown."""
         self._page.panel.finish_typing()
         self._current = conversation
-        self._page.composer.set_text(self._services.conversations.draft(conversation.id if conversation else None))
+        conversation_id = conversation.id if conversation else None
+        self._page.composer.set_text(self._services.conversations.draft(conversation_id))
+        self.pictures.show_draft(conversation_id)
         self._draft_pause.stop()
         self._page.top_bar.set_has_chat(conversation is not None)
         self._show_panel()
         self._reload()
-        self._chats.set_current(conversation.id if conversation else None)
+        self._chats.set_current(conversation_id)
         self._show_tokens()
         self._page.composer.take_focus()
 
@@ -214,11 +261,13 @@ class ChatController(QObject):
         self._page.show_messages(bool(self._path))
         self._page.transcript.set_messages(self._path, keep_place=keep_place)
         self._page.top_bar.set_has_chat(self._current is not None)
+        self.pictures.note_chat(any(message.pictures for message in self._path))
         self._show_busy()
 
     def _show_panel(self) -> None:
-        own = self._current.sampling if self._current else self._new_sampling
-        self._page.panel.set_sampling(shown_sampling(self._services.settings.values, own))
+        values, own = self._services.settings.values, self._own_values()
+        self._page.panel.set_sampling(shown_sampling(values, own))
+        self.pictures.set_detail(detail_of(values, own))
         self._page.panel.set_system_prompt(self._current.system_prompt if self._current else self._new_prompt)
 
     def _show_busy(self) -> None:
@@ -234,14 +283,14 @@ class ChatController(QObject):
         if self._current is None or not self._path or self._generations or state.kind != "ready":
             return
         shown = self._current.id
-        turns = turns_of(self._current.system_prompt, self._path)
+        turns = self._turns(self._current)
 
         def show(result: CountResult) -> None:
             if self._current is not None and self._current.id == shown and not self._busy():
                 meter.set_tokens(result.prompt_tokens, result.context)
 
         if turns:
-            self._services.bridge.count(turns, show)
+            self._services.bridge.count(turns, self._num_crops(), show)
 
     def _generation(self) -> Generation | None:
         return self._generations.get(self._current.id) if self._current else None
@@ -250,11 +299,23 @@ class ChatController(QObject):
         return self._generation() is not None
 
     def _set_sampling(self, sampling: dict[str, Any]) -> None:
+        own = {**self._own_values(), **sampling}
         if self._current is None:
-            self._new_sampling = sampling
+            self._new_sampling = own
             return
-        self._services.conversations.set_sampling(self._current.id, sampling)
+        self._services.conversations.set_sampling(self._current.id, own)
         self._current = self._services.conversations.get(self._current.id)
+
+    def _set_detail(self, detail: Detail) -> None:
+        self._set_sampling({"picture_detail": detail})
+        self.pictures.set_detail(detail)
+        self._show_tokens()
+
+    def _open_picture(self, message_id: int, index: int) -> None:
+        """Show a picture of the chat large; from there the arrows lead to all others of the chat."""
+        before = [message for message in self._path if message.id < message_id]
+        pictures = [picture for message in self._path for picture in message.pictures]
+        self.pictures.view(pictures, sum(len(message.pictures) for message in before) + index)
 
     def _set_system_prompt(self, text: str) -> None:
         if self._current is None:
@@ -300,6 +361,10 @@ class ChatController(QObject):
         page.composer.stop_requested.connect(self.stop)
         page.composer.edit_last_requested.connect(self._edit_last)
         page.composer.text_changed.connect(self._draft_pause.start)
+        page.composer.tray.detail_chosen.connect(self._set_detail)
+        self.pictures.changed.connect(self._draft_pause.start)
+        self.pictures.ready_to_send.connect(self._send_draft)
+        self.pictures.models_requested.connect(self.models_requested)
         page.panel.sampling_changed.connect(self._set_sampling)
         page.panel.system_prompt_changed.connect(self._set_system_prompt)
         page.empty_state.prompt_chosen.connect(self.send)
@@ -310,6 +375,7 @@ class ChatController(QObject):
         asks.edit_submitted.connect(self.edit)
         asks.version_requested.connect(self.switch_version)
         asks.remedy_requested.connect(self._apply_remedy)
+        asks.picture_opened.connect(self._open_picture)
         self.models.models_requested.connect(self.models_requested)
         self.models.ready.connect(self._show_tokens)
 

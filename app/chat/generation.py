@@ -1,6 +1,7 @@
 """Follow one answer on its way: store every piece before it is shown, and note how it ended."""
 
 import time
+from collections.abc import Sequence
 
 from PySide6.QtCore import QObject, QTimer, Signal
 
@@ -26,8 +27,15 @@ class Generation(QObject):
     ended = Signal(int)
     storage_failed = Signal(object)
 
-    def __init__(self, bridge: EngineBridge, messages: Messages, answering: Answering, message_id: int) -> None:
-        """Begin to follow; `message_id` is the answer's place in the storage."""
+    def __init__(
+        self,
+        bridge: EngineBridge,
+        messages: Messages,
+        answering: Answering,
+        message_id: int,
+        notices: Sequence[str] = (),
+    ) -> None:
+        """Begin to follow; `message_id` is the answer's place in the storage, `notices` what is known of it already."""
         super().__init__(bridge)
         self.message_id = message_id
         self.result: ChatResult | None = None
@@ -35,7 +43,7 @@ class Generation(QObject):
         self._messages = messages
         self._answering = answering
         self._pieces: list[str] = []
-        self._notices: list[str] = []
+        self._notices = list(notices)
         self._waiting = True
         self._began = False
         self._progress: Progress | None = None
@@ -119,6 +127,8 @@ class Generation(QObject):
 
     def _reading(self, progress: Progress) -> str:
         """Say what is being read, and how long it still takes as far as that is known."""
+        if progress.stage == "picture":
+            return self._looking(progress)
         if progress.stage == "reread":
             sentence = self.tr("Long conversation: reading it again, {0}")
         else:
@@ -126,6 +136,14 @@ class Generation(QObject):
         if progress.seconds_left is None:
             return sentence.format(self.tr("{0} %").format(round(100 * progress.done / progress.total)))
         return sentence.format(left_text(progress.seconds_left))
+
+    def _looking(self, progress: Progress) -> str:
+        """Say how far the pictures have been looked at, in crops, and how long it still takes."""
+        crop = min(int(progress.done) + 1, int(progress.total))
+        sentence = self.tr("Looking at the pictures, crop {0} of {1}").format(crop, int(progress.total))
+        if progress.seconds_left is None or progress.seconds_left < 1:
+            return sentence
+        return f"{sentence}, {left_text(progress.seconds_left)}"
 
     def _finished(self, result: ChatResult) -> None:
         self.result = result

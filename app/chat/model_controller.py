@@ -22,6 +22,8 @@ class ModelController(QObject):
     figures_requested = Signal(str)
     repair_requested = Signal(str)
     ready = Signal()
+    # Another model, another state of it, or other models to choose from.
+    changed = Signal()
     speed_measured = Signal(str, float)
 
     def __init__(self, page: ChatPage, services: ChatServices) -> None:
@@ -30,6 +32,7 @@ class ModelController(QObject):
         self._page = page
         self._services = services
         self._wanted = ""
+        self._choices: list[ModelChoice] = []
         self._shown_kind = "none"
         picker = page.top_bar.picker
         picker.load_requested.connect(self.load)
@@ -42,8 +45,7 @@ class ModelController(QObject):
         page.trouble.retry_requested.connect(self.load_again)
         services.bridge.state_changed.connect(self._engine_changed)
         # All that is known before the library has been looked through.
-        picker.set_choices([ModelChoice(str(starter_path()), self.tr("Starter"), "", 0)])
-        self._engine_changed()
+        self.set_choices([ModelChoice(str(starter_path()), self.tr("Starter"), "", 0)])
 
     @property
     def model_name(self) -> str:
@@ -51,8 +53,23 @@ class ModelController(QObject):
         there = self._services.bridge.state.kind in ("loading", "ready")
         return self._page.top_bar.picker.model_name() if there else ""
 
+    @property
+    def sees_pictures(self) -> bool | None:
+        """Tell whether the model that will answer sees pictures; None while that is not known."""
+        state = self._services.bridge.state
+        if state.kind == "ready" and state.model is not None:
+            return state.model.num_crops > 0
+        path = state.path or self._wanted or self.default_path()
+        return next((choice.has_vision for choice in self._choices if choice.path == path), None)
+
+    def vision_choice(self) -> ModelChoice | None:
+        """Return a model that sees pictures, the smallest of those that fit into memory before all others."""
+        seeing = [choice for choice in self._choices if choice.has_vision]
+        return min(seeing, key=lambda choice: (not choice.fits, choice.size_bytes), default=None)
+
     def set_choices(self, choices: Sequence[ModelChoice]) -> None:
         """Offer these models."""
+        self._choices = list(choices)
         self._page.top_bar.picker.set_choices(choices)
         self._engine_changed()
 
@@ -67,6 +84,7 @@ class ModelController(QObject):
             batch_threads=values.batch_threads,
             gpu_layers=values.gpu_layers,
             thread_cache=str(self._services.thread_cache),
+            picture_cache=str(self._services.picture_cache),
         )
         self._services.bridge.load(request)
 
@@ -99,9 +117,10 @@ class ModelController(QObject):
         self._page.trouble.set_state(state)
         self._page.notes.set_state(state)
         self._page.empty_state.set_model(self.model_name, state.path == str(starter_path()))
-        self._page.composer.set_model_name(self.model_name.split(" · ")[0])
+        self._page.composer.set_model(self.model_name.split(" · ")[0], self.sees_pictures is True)
         self._show_memory()
         if state.kind == "ready" and self._shown_kind != "ready":
             self._services.records.note_use(Path(state.path))
             self.ready.emit()
         self._shown_kind = state.kind
+        self.changed.emit()

@@ -13,6 +13,7 @@ _REMEDIES: dict[str, Remedy] = {
     "worker_died": "retry",
     "worker_unavailable": "retry",
     "no_model": "models",
+    "no_vision": "models",
     "model_not_found": "models",
     "model_invalid": "models",
     "model_unsupported": "models",

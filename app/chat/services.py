@@ -9,6 +9,7 @@ from app.settings import Settings
 from app.storage.conversations import Conversations
 from app.storage.messages import Messages
 from app.storage.models import ModelRecords
+from app.storage.pictures import Pictures
 
 
 @dataclass(frozen=True)
@@ -18,7 +19,9 @@ class ChatServices:
     bridge: EngineBridge
     conversations: Conversations
     messages: Messages
+    pictures: Pictures
     records: ModelRecords
     settings: Settings
     notices: Notices
+    picture_cache: Path
     thread_cache: Path

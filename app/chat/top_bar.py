@@ -11,7 +11,7 @@ from PySide6.QtWidgets import QHBoxLayout, QMenu, QSizePolicy, QWidget
 from app.engine_bridge import EngineState
 from app.widgets.bars import ThinProgress
 from app.widgets.buttons import Button, MenuButton
-from app.widgets.labels import Label
+from app.widgets.labels import Badge, Label
 
 HEIGHT = 52
 LONGEST_NAME = 36
@@ -27,6 +27,8 @@ class ModelChoice:
     quantization: str
     size_bytes: int
     verified: bool = False
+    has_vision: bool = False
+    fits: bool = True
 
 
 class TopBar(QWidget):
@@ -91,6 +93,8 @@ class ModelPicker(QWidget):
         self._button = MenuButton("")
         self._button.setAccessibleName(self.tr("Language model"))
         self._button.menu().aboutToShow.connect(self._fill_menu)
+        self._vision = Badge(self.tr("vision"), "accent")
+        self._vision.setToolTip(self.tr("You can show it pictures."))
         self._sentence = Label("", "small")
         self._bar = ThinProgress(self.tr("Loading the model"))
         self._bar.setFixedWidth(90)
@@ -99,7 +103,7 @@ class ModelPicker(QWidget):
         layout = QHBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(12)
-        for widget in (self._button, self._sentence, self._bar, self._verified):
+        for widget in (self._button, self._verified, self._vision, self._sentence, self._bar):
             layout.addWidget(widget, 0, Qt.AlignmentFlag.AlignVCenter)
         self.set_state(self._state)
 
@@ -117,6 +121,7 @@ class ModelPicker(QWidget):
         width = self.fontMetrics().averageCharWidth() * LONGEST_NAME
         self._button.set_label(self.fontMetrics().elidedText(shown, Qt.TextElideMode.ElideRight, width))
         self._button.setToolTip(shown)
+        self._vision.setVisible(self._sees_pictures())
         self._sentence.setVisible(loading or state.kind == "failed")
         self._sentence.set_kind("bad" if state.kind == "failed" else "small")
         self._sentence.setText(self.tr("loading") if loading else self.tr("not loaded"))
@@ -146,11 +151,20 @@ class ModelPicker(QWidget):
         badge.clicked.connect(lambda: self.figures_requested.emit(self._state.path))
         return badge
 
+    def _sees_pictures(self) -> bool:
+        """Tell whether the model that is loaded, or about to be, sees pictures."""
+        if self._state.kind == "ready" and self._state.model is not None:
+            return self._state.model.num_crops > 0
+        choice = self._choice()
+        return self._state.kind == "loading" and choice is not None and choice.has_vision
+
     def _fill_menu(self) -> None:
         menu = self._button.menu()
         menu.clear()
         for choice in self._choices:
-            words = f"{_titled(choice.title, choice.quantization)}\t{_size(choice.size_bytes)}"
+            name = _titled(choice.title, choice.quantization)
+            vision = f" · {self.tr('vision')}" if choice.has_vision else ""
+            words = f"{name}{vision}\t{_size(choice.size_bytes)}"
             action = menu.addAction(words.replace("&", "&&"), partial(self.load_requested.emit, choice.path))
             action.setCheckable(True)
             action.setChecked(choice.path == self._state.path and self._state.kind in ("ready", "loading"))

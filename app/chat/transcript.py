@@ -15,7 +15,8 @@ from PySide6.QtWidgets import QAbstractScrollArea, QApplication, QFrame, QWidget
 
 from app.chat.answer_view import GUTTER, AnswerView
 from app.chat.asks import TranscriptAsks
-from app.chat.user_view import UserView
+from app.chat.picture_strip import height_of
+from app.chat.user_view import BUBBLE_SHARE, UserView
 from app.storage.messages import Message
 from app.theme import Theme
 from app.widgets.buttons import Button
@@ -220,7 +221,9 @@ class TranscriptView(QAbstractScrollArea):
     def _estimate(self, message: Message) -> int:
         scale = self._theme.scale
         lines = len(message.text) * LETTER_WIDTH * scale / self._column_width() + message.text.count("\n") * 0.7 + 1
-        return round(lines * LINE_HEIGHT * scale) + (LINE_HEIGHT if message.role == "user" else LINE_HEIGHT + 10)
+        pictures = height_of(len(message.pictures), round(self._column_width() * BUBBLE_SHARE))
+        text = round(lines * LINE_HEIGHT * scale)
+        return text + pictures + (LINE_HEIGHT if message.role == "user" else LINE_HEIGHT + 10)
 
     def _tops(self) -> list[int]:
         """Return where each row begins, and after them where the next one would."""

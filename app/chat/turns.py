@@ -8,6 +8,7 @@ from typing import Any
 from app.settings import Values
 from app.storage.messages import Message
 from engine.errors import EngineError
+from engine.pictures.stored_picture import Detail
 from engine.protocol import Message as Turn
 from engine.protocol import Role, Sampling
 
@@ -15,17 +16,37 @@ from engine.protocol import Role, Sampling
 OWN_VALUES = ("temperature", "top_p", "top_k", "min_p")
 
 
-def turns_of(system_prompt: str, path: Sequence[Message]) -> tuple[Turn, ...]:
+def turns_of(system_prompt: str, path: Sequence[Message], *, with_pictures: bool = True) -> tuple[Turn, ...]:
     """Return the turns of a chat up to its last question.
 
     Answers that came to nothing are left out, and questions that then follow each other become one turn: many
-    templates accept nothing but turns that alternate.
+    templates accept nothing but turns that alternate. Pictures whose files are gone, or all of them for a model that
+    sees none, are left out too; of a message that is nothing else, the descriptions stay.
     """
     turns = [Turn("system", system_prompt.strip())] if system_prompt.strip() else []
-    told = [message for message in path if message.text and not message.streaming]
+    told = [message for message in path if (message.text or message.pictures) and not message.streaming]
     for role, group in groupby(told, lambda message: message.role):
-        turns.append(Turn(_role(role), "\n\n".join(message.text for message in group)))
+        texts, files = [], []
+        for message in group:
+            seen = [str(picture.file) for picture in message.pictures if with_pictures and picture.file.is_file()]
+            texts.append(message.text or ("" if seen else _descriptions(message)))
+            files += seen if _role(role) == "user" else []
+        turns.append(Turn(_role(role), "\n\n".join(filter(None, texts)), tuple(files)))
     return tuple(turns)
+
+
+def missing_pictures(path: Sequence[Message]) -> int:
+    """Count the pictures of a chat whose files are gone."""
+    return sum(not picture.file.is_file() for message in path for picture in message.pictures)
+
+
+def detail_of(values: Values, own: Mapping[str, Any]) -> Detail:
+    """Return how finely pictures are looked at: the chat's own value before the settings."""
+    return "fine" if own.get("picture_detail", values.picture_detail) == "fine" else "fast"
+
+
+def _descriptions(message: Message) -> str:
+    return "\n".join(f"[{picture.alt_text}]" for picture in message.pictures)
 
 
 def sampling_of(values: Values, own: Mapping[str, Any]) -> tuple[Sampling, int]:

@@ -9,6 +9,7 @@ from PySide6.QtWidgets import QFrame, QHBoxLayout, QVBoxLayout, QWidget
 from app.chat.answer_parts import VersionSwitch
 from app.chat.answer_view import GUTTER
 from app.chat.asks import TranscriptAsks
+from app.chat.picture_strip import PictureStrip
 from app.chat.prose import ProseView
 from app.storage.messages import Message
 from app.theme import Theme
@@ -18,6 +19,7 @@ from app.widgets.text_field import TextField
 BUBBLE_SHARE = 0.8
 PADDING_ACROSS = 14
 PADDING_DOWN = 10
+PICTURE_GAP = 8
 EDITOR_HEIGHT = 150
 
 
@@ -32,6 +34,8 @@ class UserView(QWidget):
         self._message = message
         self._bubble = QFrame(self)
         self._bubble.setProperty("kind", "user-bubble")
+        self._pictures = PictureStrip(theme, self._bubble)
+        self._pictures.opened.connect(lambda index: asks.picture_opened.emit(self._message.id, index))
         self._text = ProseView(theme, self._bubble)
         self._versions = VersionSwitch(asks, self)
         self._editor: _Editor | None = None
@@ -46,7 +50,9 @@ class UserView(QWidget):
     def show_message(self, message: Message) -> None:
         """Show another state of the message, or another message."""
         self._message = message
+        self._pictures.show_pictures(message.pictures)
         self._text.show_plain(message.text)
+        self._text.setVisible(bool(message.text) or not message.pictures)
         self._versions.show_message(message)
 
     def set_busy(self, busy: bool) -> None:
@@ -60,7 +66,7 @@ class UserView(QWidget):
     def begin_edit(self) -> None:
         """Open the editor with the message's text."""
         if self._editor is None:
-            self._editor = _Editor(self._message.text, self)
+            self._editor = _Editor(self._message, self)
             self._editor.submitted.connect(self._submit)
             self._editor.cancelled.connect(self.end_edit)
             self._editor.show()
@@ -83,13 +89,7 @@ class UserView(QWidget):
             height = self._theme.pixels(EDITOR_HEIGHT)
             self._editor.setGeometry(GUTTER, 0, width - GUTTER, height)
             return height
-        widest = round((width - GUTTER) * BUBBLE_SHARE) - 2 * PADDING_ACROSS
-        self._text.height_for(widest)
-        # The bubble is only as wide as its longest line.
-        text_width = min(math.ceil(self._text.document().idealWidth()) + 1, widest)
-        text_height = self._text.height_for(text_width)
-        bubble_width, bubble_height = text_width + 2 * PADDING_ACROSS, text_height + 2 * PADDING_DOWN
-        self._text.setGeometry(PADDING_ACROSS, PADDING_DOWN, text_width, text_height)
+        bubble_width, bubble_height = self._fill_bubble(round((width - GUTTER) * BUBBLE_SHARE))
         self._bubble.setGeometry(width - bubble_width, 0, bubble_width, bubble_height)
         if self._versions.isHidden():
             return bubble_height
@@ -97,21 +97,40 @@ class UserView(QWidget):
         self._versions.setGeometry(width - size.width(), bubble_height + 4, size.width(), size.height())
         return bubble_height + 4 + size.height()
 
+    def _fill_bubble(self, widest: int) -> tuple[int, int]:
+        """Place pictures and text in a bubble of at most this width, and return width and height."""
+        room = widest - 2 * PADDING_ACROSS
+        top, inner_width = PADDING_DOWN, 0
+        if self._message.pictures:
+            strip = self._pictures.size_for(room)
+            self._pictures.setGeometry(PADDING_ACROSS, top, strip.width(), strip.height())
+            top, inner_width = top + strip.height(), strip.width()
+        if not self._text.isHidden():
+            top += PICTURE_GAP if inner_width else 0
+            self._text.height_for(room)
+            # The bubble is only as wide as its longest line.
+            text_width = min(math.ceil(self._text.document().idealWidth()) + 1, room)
+            text_height = self._text.height_for(text_width)
+            self._text.setGeometry(PADDING_ACROSS, top, text_width, text_height)
+            top, inner_width = top + text_height, max(inner_width, text_width)
+        return inner_width + 2 * PADDING_ACROSS, top + PADDING_DOWN
+
     def _submit(self, text: str) -> None:
         self.end_edit()
         self._asks.edit_submitted.emit(self._message.id, text)
 
 
 class _Editor(QFrame):
-    """Hold the text being edited, Send and Cancel."""
+    """Hold the text being edited, Send and Cancel; the pictures of the message stay."""
 
     submitted = Signal(str)
     cancelled = Signal()
 
-    def __init__(self, text: str, parent: QWidget) -> None:
+    def __init__(self, message: Message, parent: QWidget) -> None:
         super().__init__(parent)
         self.setProperty("kind", "card")
-        self._text = TextField(text)
+        self._may_be_empty = bool(message.pictures)
+        self._text = TextField(message.text)
         self._text.setProperty("kind", "plain")
         self._text.setAccessibleName(self.tr("Edit your message"))
         self._text.installEventFilter(self)
@@ -146,5 +165,5 @@ class _Editor(QFrame):
 
     def _send(self) -> None:
         text = self._text.toPlainText().strip()
-        if text:
+        if text or self._may_be_empty:
             self.submitted.emit(text)

@@ -1,4 +1,4 @@
-"""Put sizes, times and speeds into words."""
+"""Put sizes and speeds into words."""
 
 from PySide6.QtCore import QCoreApplication
 

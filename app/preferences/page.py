@@ -103,6 +103,7 @@ class SettingsPage(Page):
             "min_p": number("min_p"),
             "repeat_penalty": number("repeat_penalty"),
             "max_tokens": choice({**{length: tokens(length) for length in LONGEST}, 0: self.tr("No limit")}, tokens),
+            "picture_detail": choice({"fast": self.tr("Fast"), "fine": self.tr("Fine")}),
             "seed": number("seed", special=self.tr("Random")),
         }
 
@@ -142,6 +143,7 @@ class SettingsPage(Page):
                     self._row("min_p", "Min-p"),
                     self._row("repeat_penalty", self.tr("Repetition penalty")),
                     self._row("max_tokens", self.tr("Longest answer")),
+                    self._row("picture_detail", self.tr("Detail of pictures")),
                     self._row("seed", self.tr("Seed")),
                 ],
             ),

@@ -24,8 +24,24 @@ class AttachedPicture:
     """Refer to a picture; `name` is what its file was called, `alt_text` says in words what is to be seen."""
 
     stored: StoredPicture
+    folder: Path
     name: str
     alt_text: str
+
+    @property
+    def file(self) -> Path:
+        """Return the file for the engine: the bytes as they came, which the window never opens itself."""
+        return self.stored.file(self.folder)
+
+    @property
+    def thumbnail(self) -> Path:
+        """Return the small PNG."""
+        return self.stored.thumbnail(self.folder)
+
+    @property
+    def view(self) -> Path:
+        """Return the PNG for looking at the picture."""
+        return self.stored.view(self.folder)
 
 
 class Pictures:
@@ -100,16 +116,16 @@ class Pictures:
             f" WHERE {condition} ORDER BY r.{owner}, r.position"
         )
         for owner_id, *values in self._database.rows(query, argument):
-            found[owner_id].append(_attached(values))
+            found[owner_id].append(_attached(values, self.folder))
         return {owner_id: tuple(pictures) for owner_id, pictures in found.items()}
 
 
-def _attached(values: list[Any]) -> AttachedPicture:
+def _attached(values: list[Any], folder: Path) -> AttachedPicture:
     """Read a row; a value of the wrong kind is replaced, so that the chat can always be opened."""
     digest, suffix, *numbers, name, alt_text = values
     width, height, fast_tokens, fine_tokens = (as_int(number) or 0 for number in numbers)
     stored = StoredPicture(as_text(digest), as_text(suffix), width, height, fast_tokens, fine_tokens)
-    return AttachedPicture(stored, as_text(name), as_text(alt_text))
+    return AttachedPicture(stored, folder, as_text(name), as_text(alt_text))
 
 
 def _files(folder: Path) -> Iterable[Path]:

@@ -14,6 +14,7 @@ from PySide6.QtGui import QDragEnterEvent, QDragLeaveEvent, QDropEvent
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QScrollArea, QVBoxLayout, QWidget
 
 from app.widgets.labels import Label
+from app.widgets.picture_sources import are_picture_files
 from app.widgets.style import restyle
 
 PAGE_MARGIN = 32
@@ -65,8 +66,8 @@ class DropZone(QFrame):
         layout.addWidget(self._label)
 
     def dragEnterEvent(self, event: QDragEnterEvent) -> None:
-        """Light up for local files."""
-        if _local_paths(event):
+        """Light up for local files that are no pictures."""
+        if _local_paths(event) and not are_picture_files(event.mimeData()):
             restyle(self, "hot", "true")
             event.acceptProposedAction()
 

@@ -7,8 +7,10 @@ wrap_mode_for(text)                             # how lines must be broken so th
 import re
 
 from PySide6.QtCore import QEvent, QMimeData, Qt
-from PySide6.QtGui import QKeyEvent, QTextOption
+from PySide6.QtGui import QDragEnterEvent, QKeyEvent, QTextOption
 from PySide6.QtWidgets import QPlainTextEdit, QWidget
+
+from app.widgets.picture_sources import drops_pictures
 
 # Qt breaks a line at words in a time that grows with the square of the longest word.
 LONG_WORD = re.compile(r"\S{1000}")
@@ -40,6 +42,13 @@ class TextField(QPlainTextEdit):
         if LONG_WORD.search(source.text()):
             self.setWordWrapMode(QTextOption.WrapMode.WrapAnywhere)
         super().insertFromMimeData(source)
+
+    def dragEnterEvent(self, event: QDragEnterEvent) -> None:
+        """Take text only: files and pictures are for the window."""
+        if drops_pictures(event.mimeData()):
+            event.ignore()
+        else:
+            super().dragEnterEvent(event)
 
     def event(self, event: QEvent) -> bool:
         """Give up the claim that Qt's text fields lay on Ctrl+K (delete to the end of the line)."""

@@ -2,12 +2,22 @@
 
 from collections.abc import Callable
 
-from PySide6.QtCore import QByteArray, Qt, Signal
-from PySide6.QtGui import QCloseEvent, QKeyEvent, QKeySequence, QShortcut
+from PySide6.QtCore import QByteArray, QMimeData, Qt, Signal
+from PySide6.QtGui import (
+    QCloseEvent,
+    QDragEnterEvent,
+    QDragLeaveEvent,
+    QDropEvent,
+    QKeyEvent,
+    QKeySequence,
+    QShortcut,
+)
 from PySide6.QtWidgets import QHBoxLayout, QMainWindow, QStackedWidget, QWidget
 
 from app.theme import Theme
+from app.widgets.picture_sources import drops_pictures
 from app.widgets.surfaces import Hairline
+from app.window.drop_overlay import DropOverlay
 from app.window.sidebar import Sidebar
 
 SIZE = (1280, 800)
@@ -24,6 +34,7 @@ class MainWindow(QMainWindow):
     copy_last_requested = Signal()
     stop_requested = Signal()
     page_shown = Signal(str)
+    pictures_dropped = Signal(QMimeData)
     closing = Signal()
 
     def __init__(self, theme: Theme, chats: QWidget) -> None:
@@ -47,6 +58,8 @@ class MainWindow(QMainWindow):
         layout.addWidget(self._sidebar_line)
         layout.addWidget(self._pages, 1)
         self.setCentralWidget(content)
+        self.setAcceptDrops(True)
+        self._overlay = DropOverlay(theme, self)
         self.sidebar.new_chat_requested.connect(self.new_chat_requested)
         self.sidebar.page_requested.connect(self.show_page)
         self._add_shortcuts()
@@ -98,6 +111,22 @@ class MainWindow(QMainWindow):
             self.stop_requested.emit()
         else:
             super().keyPressEvent(event)
+
+    def dragEnterEvent(self, event: QDragEnterEvent) -> None:
+        """Take files and pictures anywhere, unless what lies there has a use of its own for them."""
+        if drops_pictures(event.mimeData()):
+            event.acceptProposedAction()
+            self._overlay.cover()
+
+    def dragLeaveEvent(self, _event: QDragLeaveEvent) -> None:
+        """Show the window again."""
+        self._overlay.hide()
+
+    def dropEvent(self, event: QDropEvent) -> None:
+        """Hand the pictures on."""
+        self._overlay.hide()
+        event.acceptProposedAction()
+        self.pictures_dropped.emit(event.mimeData())
 
     def closeEvent(self, event: QCloseEvent) -> None:
         """Say that the window closes, while everything is still there."""

@@ -86,5 +86,5 @@ def test_no_model_without_loading_one(qtbot: QtBot, bridge_to) -> None:
         pass
     assert failed.args is not None
     assert failed.args[0].code == "no_model"
-    bridge.count([Message("user", "x")], lambda result: pytest.fail("nothing can be counted"))
+    bridge.count([Message("user", "x")], 0, lambda result: pytest.fail("nothing can be counted"))
     qtbot.wait(100)

@@ -1,6 +1,8 @@
 """Check what a chat looks like outside."""
 
 import json
+from functools import partial
+from pathlib import Path
 
 from app.storage import export
 from app.storage.conversations import Conversations
@@ -28,8 +30,8 @@ def test_a_chat_is_exported_as_markdown_and_json(conversations: Conversations, m
 
 def test_pictures_are_named(conversations: Conversations, messages: Messages) -> None:
     chat = conversations.create("Photos")
-    stored = StoredPicture("a" * 64, ".png", 40, 30, 757, 1921)
-    pictures = [AttachedPicture(stored, "IMG_1.png", "A beach\nat noon"), AttachedPicture(stored, "b.png", "b.png")]
+    attached = partial(AttachedPicture, StoredPicture("a" * 64, ".png", 40, 30, 757, 1921), Path("pictures"))
+    pictures = [attached("IMG_1.png", "A beach\nat noon"), attached("b.png", "b.png")]
     question = messages.add(chat.id, None, "user", "Which?", pictures=pictures)
     messages.add(chat.id, question.id, "user", "", pictures=pictures[1:])
     path = messages.path(chat.id)

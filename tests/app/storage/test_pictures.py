@@ -1,6 +1,8 @@
 """Check which pictures messages and drafts keep, and that each file goes with the last that shows it."""
 
 import sqlite3
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -12,15 +14,22 @@ from app.storage.migrations import MIGRATIONS
 from app.storage.pictures import AttachedPicture, Pictures
 from engine.pictures.stored_picture import StoredPicture
 
+Make = Callable[..., AttachedPicture]
+
 
 @pytest.fixture
 def pictures(database: Database) -> Pictures:
     return Pictures(database)
 
 
-def picture(letter: str, name: str = "", alt_text: str = "") -> AttachedPicture:
+def attached(folder: Path, letter: str, name: str = "", alt_text: str = "") -> AttachedPicture:
     stored = StoredPicture(letter * 64, ".png", 400, 300, 757, 1921)
-    return AttachedPicture(stored, name or f"{letter}.png", alt_text or letter)
+    return AttachedPicture(stored, folder, name or f"{letter}.png", alt_text or letter)
+
+
+@pytest.fixture
+def picture(tmp_path: Path) -> Make:
+    return partial(attached, tmp_path / "pictures")
 
 
 def put_files(pictures: Pictures, *attached: AttachedPicture) -> list[Path]:
@@ -28,17 +37,13 @@ def put_files(pictures: Pictures, *attached: AttachedPicture) -> list[Path]:
     pictures.folder.mkdir(exist_ok=True)
     files = []
     for each in attached:
-        for path in (
-            each.stored.file(pictures.folder),
-            each.stored.thumbnail(pictures.folder),
-            each.stored.view(pictures.folder),
-        ):
+        for path in (each.file, each.thumbnail, each.view):
             path.write_bytes(b"x")
             files.append(path)
     return files
 
 
-def test_a_message_keeps_its_pictures_in_order(messages: Messages, conversations: Conversations) -> None:
+def test_a_message_keeps_its_pictures_in_order(messages: Messages, conversations: Conversations, picture: Make) -> None:
     chat = conversations.create("Chat").id
     shown = (picture("b", "beach.png", "A beach"), picture("a"), picture("b", "again.png"))
     question = messages.add(chat, None, "user", "Which is older?", pictures=shown)
@@ -48,7 +53,7 @@ def test_a_message_keeps_its_pictures_in_order(messages: Messages, conversations
     assert messages.get(answer.id) == messages.path(chat)[1]
 
 
-def test_versions_have_pictures_of_their_own(messages: Messages, conversations: Conversations) -> None:
+def test_versions_have_pictures_of_their_own(messages: Messages, conversations: Conversations, picture: Make) -> None:
     chat = conversations.create("Chat").id
     first = messages.add(chat, None, "user", "Look", pictures=[picture("a")])
     messages.add(chat, None, "user", "Look again", pictures=[picture("b")])
@@ -57,7 +62,7 @@ def test_versions_have_pictures_of_their_own(messages: Messages, conversations: 
     assert messages.path(chat)[0].pictures == (picture("a"),)
 
 
-def test_a_branch_takes_the_pictures_along(messages: Messages, conversations: Conversations) -> None:
+def test_a_branch_takes_the_pictures_along(messages: Messages, conversations: Conversations, picture: Make) -> None:
     chat = conversations.create("Chat").id
     question = messages.add(chat, None, "user", "Look", pictures=[picture("a"), picture("b")])
     copy = conversations.branch(messages, question.id)
@@ -65,7 +70,7 @@ def test_a_branch_takes_the_pictures_along(messages: Messages, conversations: Co
     assert messages.path(copy.id)[0].pictures == question.pictures
 
 
-def test_drafts_keep_their_pictures_apart(pictures: Pictures, conversations: Conversations) -> None:
+def test_drafts_keep_their_pictures_apart(pictures: Pictures, conversations: Conversations, picture: Make) -> None:
     chat = conversations.create("Chat").id
     pictures.save_draft(chat, [picture("a"), picture("b")])
     pictures.save_draft(None, [picture("c")])
@@ -79,7 +84,7 @@ def test_drafts_keep_their_pictures_apart(pictures: Pictures, conversations: Con
 
 
 def test_a_file_goes_with_the_last_chat_that_shows_it(
-    pictures: Pictures, messages: Messages, conversations: Conversations
+    pictures: Pictures, messages: Messages, conversations: Conversations, picture: Make
 ) -> None:
     shared, own, drafted = picture("a"), picture("b"), picture("d")
     files = put_files(pictures, shared, own, drafted)
@@ -102,7 +107,7 @@ def test_a_file_goes_with_the_last_chat_that_shows_it(
 
 
 def test_what_a_broken_off_intake_left_is_swept(
-    pictures: Pictures, messages: Messages, conversations: Conversations
+    pictures: Pictures, messages: Messages, conversations: Conversations, picture: Make
 ) -> None:
     kept = picture("a")
     put_files(pictures, kept, picture("c"))
@@ -118,8 +123,8 @@ def test_sweeping_without_a_folder_does_nothing(pictures: Pictures) -> None:
     assert pictures.sweep() == 0
 
 
-def test_a_database_from_before_pictures_is_brought_up_to_date(tmp_path: Path) -> None:
-    path = tmp_path / "old" / "phidelity.db"
+def test_a_database_from_before_pictures_is_brought_up_to_date(tmp_path: Path, picture: Make) -> None:
+    path = tmp_path / "phidelity.db"
     old = open_database(path, MIGRATIONS[:1])
     old.connection.execute("INSERT INTO conversations (title, created_at, updated_at) VALUES ('Old chat', 1, 1)")
     old.connection.execute(
@@ -146,7 +151,7 @@ def test_a_database_from_before_pictures_is_brought_up_to_date(tmp_path: Path) -
     ],
 )
 def test_damaged_references_never_make_a_chat_unopenable(
-    damage: str, database: Database, messages: Messages, conversations: Conversations
+    damage: str, database: Database, messages: Messages, conversations: Conversations, picture: Make
 ) -> None:
     chat = conversations.create("Chat").id
     messages.add(chat, None, "user", "Look", pictures=[picture("a")])
@@ -156,7 +161,7 @@ def test_damaged_references_never_make_a_chat_unopenable(
     assert [each.stored.digest for each in message.pictures] == ["a" * 64]
 
 
-def test_references_are_recovered_from_a_damaged_file(tmp_path: Path) -> None:
+def test_references_are_recovered_from_a_damaged_file(tmp_path: Path, picture: Make) -> None:
     path = tmp_path / "phidelity.db"
     database = open_database(path)
     chat = Conversations(database).create("Chat").id

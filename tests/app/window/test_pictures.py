@@ -1,0 +1,140 @@
+"""Show pictures to the tiny vision model in the real window, through the real intake and worker."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from PySide6.QtCore import QMimeData, QPoint, QPointF, Qt, QUrl
+from PySide6.QtGui import QDragEnterEvent, QDropEvent
+from PySide6.QtWidgets import QApplication, QLabel, QPlainTextEdit, QPushButton, QWidget
+from pytestqt.qtbot import QtBot
+
+from app.application import Application
+from app.chat.picture_chip import PictureChip
+from app.chat.picture_thumbnail import PictureThumbnail
+from app.chat.picture_viewer import PictureViewer
+from app.storage.messages import Message
+from converter.convert import ConversionResult
+from tests.app.window.conftest import Opener
+
+WAIT_MS = 60_000
+Maker = Callable[..., Path]
+
+
+@pytest.fixture
+def make_picture(tmp_path: Path) -> Maker:
+    def make(name: str = "sunset.png", size: tuple[int, int] = (300, 200), color: str = "orange") -> Path:
+        path = tmp_path / name
+        Image.new("RGB", size, color).save(path)
+        return path
+
+    return make
+
+
+@pytest.fixture
+def application(qtbot: QtBot, open_window: Opener, vision_model: ConversionResult) -> Application:
+    """Return the open window with the tiny vision model loaded."""
+    opened = open_window(load=False)
+    opened.window.show()
+    opened.settings.change(max_tokens=8)
+    opened.chat.models.load(str(vision_model.path))
+    qtbot.waitUntil(lambda: opened.bridge.state.kind == "ready", timeout=WAIT_MS)
+    return opened
+
+
+@pytest.fixture
+def starter_window(qtbot: QtBot, open_window: Opener) -> Application:
+    return open_window()
+
+
+def files(*paths: Path) -> QMimeData:
+    data = QMimeData()
+    data.setUrls([QUrl.fromLocalFile(str(path)) for path in paths])
+    return data
+
+
+def drag(target: QWidget, data: QMimeData) -> QDragEnterEvent:
+    event = QDragEnterEvent(
+        QPoint(50, 50), Qt.DropAction.CopyAction, data, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier
+    )
+    QApplication.sendEvent(target, event)
+    return event
+
+
+def drop(target: QWidget, data: QMimeData) -> None:
+    drag(target, data)
+    event = QDropEvent(
+        QPointF(50, 50), Qt.DropAction.CopyAction, data, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier
+    )
+    QApplication.sendEvent(target, event)
+
+
+def attach(qtbot: QtBot, application: Application, *paths: Path) -> None:
+    drop(application.window, files(*paths))
+    wait_for_intake(qtbot, application)
+
+
+def wait_for_intake(qtbot: QtBot, application: Application) -> None:
+    qtbot.waitUntil(lambda: not application.chat.pictures._arrivals, timeout=WAIT_MS)
+
+
+def edit(application: Application) -> QPlainTextEdit:
+    found = application.chat_page.composer.findChild(QPlainTextEdit)
+    assert found is not None
+    return found
+
+
+def send(qtbot: QtBot, application: Application, text: str) -> None:
+    qtbot.keyClicks(edit(application), text)
+    qtbot.keyClick(edit(application), Qt.Key.Key_Return)
+
+
+def wait_for_answer(qtbot: QtBot, application: Application) -> Message:
+    qtbot.waitUntil(lambda: not application.chat._generations, timeout=WAIT_MS)
+    return application.chat._path[-1]
+
+
+def texts(widget: QWidget) -> list[str]:
+    return [child.text() for kind in (QLabel, QPushButton) for child in widget.findChildren(kind) if child.isVisible()]
+
+
+def chips(application: Application) -> list[PictureChip]:
+    return [chip for chip in application.chat_page.composer.findChildren(PictureChip) if chip.isVisible()]
+
+
+def thumbnails(application: Application) -> list[PictureThumbnail]:
+    found = application.chat_page.transcript.findChildren(PictureThumbnail)
+    return [thumbnail for thumbnail in found if thumbnail.isVisible()]
+
+
+def button(widget: QWidget, name: str) -> QPushButton:
+    found = widget.findChildren(QPushButton)
+    return next(each for each in found if name in (each.text(), each.accessibleName()) and each.isVisible())
+
+
+def viewer() -> PictureViewer:
+    return next(w for w in QApplication.topLevelWidgets() if isinstance(w, PictureViewer) and w.isVisible())
+
+
+def test_a_dropped_picture_is_answered_by_a_vision_model(
+    qtbot: QtBot, application: Application, make_picture: Maker
+) -> None:
+    assert "vision" in texts(application.chat_page.top_bar)
+    attach(qtbot, application, make_picture())
+    (picture,) = application.chat.pictures.attached
+    tokens = application.window.locale().toString(picture.stored.fast_tokens)
+    assert f"{tokens} tokens for 1 picture" in texts(application.chat_page.composer)
+    send(qtbot, application, "What is this?")
+    assert chips(application) == []
+    answer = wait_for_answer(qtbot, application)
+    assert answer.stats is not None
+    assert answer.stats.finish_reason in ("stop", "length"), answer.stats.notice
+    assert answer.stats.prompt_tokens is not None
+    assert answer.stats.prompt_tokens > picture.stored.fast_tokens
+    question = application.chat._path[0]
+    assert question.pictures == (picture,)
+    (thumbnail,) = thumbnails(application)
+    assert thumbnail.accessibleName() == "Picture: sunset.png"
+    services = application.chat._services
+    assert list(services.picture_cache.iterdir())
