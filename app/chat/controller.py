@@ -211,8 +211,8 @@ class ChatController(QObject):
         if not any(message.pictures for message in self._path):
             return []
         if self.models.sees_pictures is False:
-            model = self.models.model_name or self.tr("This model")
-            return [self.tr("{0} sees no pictures: this answer is to the words alone.").format(model)]
+            sentence = self.tr("{0} sees no pictures: this answer is to the words alone.")
+            return [sentence.format(self.models.title)]
         if missing_pictures(self._path):
             return [self.tr("A picture of this chat is no longer on the disk and was left out.")]
         return []

@@ -54,6 +54,11 @@ class ModelController(QObject):
         return self._page.top_bar.picker.model_name() if there else ""
 
     @property
+    def title(self) -> str:
+        """Return the name without the quantisation, for sentences."""
+        return self.model_name.split(" · ")[0] or self.tr("This model")
+
+    @property
     def sees_pictures(self) -> bool | None:
         """Tell whether the model that will answer sees pictures; None while that is not known."""
         state = self._services.bridge.state
@@ -117,7 +122,7 @@ class ModelController(QObject):
         self._page.trouble.set_state(state)
         self._page.notes.set_state(state)
         self._page.empty_state.set_model(self.model_name, state.path == str(starter_path()))
-        self._page.composer.set_model(self.model_name.split(" · ")[0], self.sees_pictures is True)
+        self._page.composer.set_model(self.title if self.model_name else "", self.sees_pictures is True)
         self._show_memory()
         if state.kind == "ready" and self._shown_kind != "ready":
             self._services.records.note_use(Path(state.path))

@@ -24,7 +24,7 @@ class NoVisionLine(QWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(12)
         layout.addWidget(self._sentence, 1)
-        layout.addWidget(self._button, 0, Qt.AlignmentFlag.AlignTop)
+        layout.addWidget(self._button, 0, Qt.AlignmentFlag.AlignVCenter)
         self.hide()
 
     def show_line(self, sentence: str, title: str, path: str) -> None:

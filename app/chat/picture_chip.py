@@ -12,7 +12,7 @@ from app.widgets.bars import ThinProgress
 from app.widgets.buttons import Button
 
 THUMBNAIL = QSize(56, 44)
-TEXT_WIDTH = 132
+TEXT_WIDTH = 106
 LONGEST_ALT_TEXT = 500
 
 

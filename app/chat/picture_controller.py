@@ -151,7 +151,7 @@ class PictureController(QObject):
         if self._models.sees_pictures is not False or not (drafted or self._chat_has_pictures):
             line.hide()
             return
-        model = self._models.model_name or self.tr("This model")
+        model = self._models.title
         if drafted:
             sentence = self.tr("{0} sees no pictures. Remove them, or use a model that does.").format(model)
         else:

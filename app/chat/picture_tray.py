@@ -42,6 +42,9 @@ class PictureTray(QWidget):
         self._refusal = WrappedLabel("", "bad")
         self._dismiss = Button("×", "text")
         self._dismiss.clicked.connect(lambda: self.show_refusal(""))
+        # The range grows only when the new chip has been laid out.
+        bar = self._area.horizontalScrollBar()
+        bar.rangeChanged.connect(lambda _, end: bar.setValue(end))
         self._prepare()
         self._lay_out()
         self.set_detail("fast")
@@ -171,11 +174,10 @@ class PictureTray(QWidget):
 
     def _lay_out(self) -> None:
         figures = QHBoxLayout(self._figures)
-        figures.setContentsMargins(0, 0, 0, 0)
-        figures.setSpacing(8)
-        figures.addWidget(self._detail_button)
+        figures.setContentsMargins(0, 0, -4, 0)
         figures.addWidget(self._cost)
         figures.addStretch()
+        figures.addWidget(self._detail_button)
         refusal = QHBoxLayout()
         refusal.addWidget(self._refusal, 1)
         refusal.addWidget(self._dismiss, 0, Qt.AlignmentFlag.AlignTop)
