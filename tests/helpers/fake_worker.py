@@ -13,6 +13,7 @@ from engine.protocol import (
     Load,
     LoadedModel,
     LoadResult,
+    Progress,
     Ready,
     Shutdown,
     Token,
@@ -22,6 +23,7 @@ from engine.wire import decode_request, encode_event
 BEHAVIOUR = sys.argv[1]
 MODEL = LoadedModel("Fake", "none", "F32", 1, 4, 64, 64, True, "CPU", 0, 1, 1)
 ANSWER = ChatResult("stop", "ab", 1, 0, 2, 3, 64, 1.0, 1.0, 1.0, 2.0)
+CANCELLED = ChatResult("cancelled", "", 0, 0, 0, 0, 64, 0.0, 0.0, 0.0, 0.0)
 
 
 def say(event):
@@ -45,6 +47,12 @@ def load(request_id, loaded):
 def chat(request_id, loaded):
     if not loaded:
         say(Failed(request_id, "no_model", "No model is loaded."))
+        return
+    if BEHAVIOUR == "looks at pictures until cancelled":
+        say(Progress(request_id, "picture", 2.5, 10, 12.0))
+        cancel_id, _ = decode_request(sys.stdin.buffer.readline())
+        say(Done(cancel_id))
+        say(Done(request_id, CANCELLED))
         return
     say(Token(request_id, "a"))
     if BEHAVIOUR == "dies":

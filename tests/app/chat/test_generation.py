@@ -10,8 +10,8 @@ from app.engine_bridge import Answering, EngineBridge
 from app.storage.conversations import Conversations
 from app.storage.errors import StorageError
 from app.storage.messages import Message, Messages
-from engine.protocol import ChatResult, Done, Event, Failed, Notice, Progress, Token
-from tests.helpers.workers import fake_worker
+from engine.protocol import ChatResult, Done, Event, Failed, Load, Notice, Progress, Token
+from tests.helpers.workers import ask, fake_worker
 
 RESULT = ChatResult("stop", "one two", 5, 2, 2, 9, 64, 3.0, 4.0, 5.0, 40.0)
 
@@ -113,6 +113,49 @@ def test_a_quick_second_reading_is_not_told(qtbot: QtBot, generation: Generation
     qtbot.wait(PATIENCE_MS + 100)
     feed(answering, Done(1, RESULT))
     assert told == [None, None]
+
+
+def test_the_wait_for_pictures_is_told_in_crops_with_the_time_left(
+    qtbot: QtBot, generation: Generation, answering: Answering
+) -> None:
+    told: list[tuple[object, object]] = []
+    generation.status_changed.connect(lambda _, sentence, fraction: told.append((sentence, fraction)))
+    feed(answering, Progress(1, "picture", 0.5, 10))
+    qtbot.waitUntil(lambda: bool(told), timeout=PATIENCE_MS * 20)
+    feed(answering, Progress(1, "picture", 4.0, 10, 21.4), Progress(1, "picture", 10, 10, 0.0))
+    assert told == [
+        ("Looking at the pictures, crop 1 of 10", 0.05),
+        ("Looking at the pictures, crop 5 of 10, 21 s left", 0.4),
+        ("Looking at the pictures, crop 10 of 10", 1.0),
+    ]
+
+
+def test_stop_works_while_pictures_are_looked_at(qtbot: QtBot, messages: Messages, answer: Message) -> None:
+    bridge = EngineBridge(fake_worker("looks at pictures until cancelled"))
+    bridge.load(Load("fake.gguf"))
+    qtbot.waitUntil(lambda: bridge.state.kind == "ready", timeout=20_000)
+    generation = Generation(bridge, messages, bridge.chat(ask("What is this?")), answer.id)
+    with qtbot.waitSignal(generation.status_changed, timeout=20_000) as told:
+        pass
+    assert told.args == [answer.id, "Looking at the pictures, crop 3 of 10, 12 s left", 0.25]
+    with qtbot.waitSignal(generation.ended, timeout=20_000):
+        generation.stop()
+    stored = messages.get(answer.id)
+    assert stored is not None
+    assert stored.stats is not None
+    assert stored.stats.finish_reason == "cancelled"
+    bridge.close()
+
+
+def test_what_is_known_beforehand_is_kept_with_the_answer(
+    qtbot: QtBot, bridge: EngineBridge, messages: Messages, answering: Answering, answer: Message
+) -> None:
+    Generation(bridge, messages, answering, answer.id, ["The model sees no pictures."])
+    feed(answering, Token(1, "x"), Done(1, RESULT))
+    stored = messages.get(answer.id)
+    assert stored is not None
+    assert stored.stats is not None
+    assert stored.stats.notice == "The model sees no pictures."
 
 
 def test_a_notice_is_told_at_once_and_kept(

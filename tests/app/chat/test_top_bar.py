@@ -1,5 +1,7 @@
 """Check what the model picker and the context meter show."""
 
+from dataclasses import replace
+
 import pytest
 from PySide6.QtWidgets import QLabel, QProgressBar, QPushButton, QWidget
 from pytestqt.qtbot import QtBot
@@ -29,6 +31,18 @@ def actions(picker: ModelPicker) -> dict[str, object]:
     menu = picker.findChildren(QPushButton)[0].menu()
     menu.aboutToShow.emit()
     return {action.text(): action for action in menu.actions() if action.text()}
+
+
+def test_a_vision_model_wears_a_badge(picker: ModelPicker) -> None:
+    picker.set_choices([*CHOICES, ModelChoice("/m/v.gguf", "Vision", "Q4_K_M", 7, has_vision=True)])
+    assert "Vision · Q4_K_M · vision\t0 MB" in actions(picker)
+    picker.set_state(EngineState("loading", "/m/v.gguf"))
+    assert "vision" in texts(picker)
+    # The model that is there knows best.
+    picker.set_state(EngineState("ready", "/m/v.gguf", MODEL))
+    assert "vision" not in texts(picker)
+    picker.set_state(EngineState("ready", "/m/a.gguf", replace(MODEL, num_crops=4)))
+    assert "vision" in texts(picker)
 
 
 def test_every_state_is_named(picker: ModelPicker) -> None:

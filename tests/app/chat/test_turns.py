@@ -1,9 +1,14 @@
 """Check what the engine is told of a chat."""
 
+from dataclasses import replace
+from pathlib import Path
+
 from app.chat.outcome import Outcome, outcome_of
-from app.chat.turns import sampling_of, shown_sampling, turns_of
+from app.chat.turns import detail_of, missing_pictures, sampling_of, shown_sampling, turns_of
 from app.settings import Values
 from app.storage.messages import AnswerStats, Message
+from app.storage.pictures import AttachedPicture
+from engine.pictures.stored_picture import StoredPicture
 from engine.protocol import Message as Turn
 
 
@@ -27,6 +32,50 @@ def test_empty_answers_are_left_out_and_their_questions_joined() -> None:
         Turn("user", "d"),
     )
     assert turns_of("  ", path)[0].role == "user"
+
+
+def picture(folder: Path, letter: str, *, there: bool = True) -> AttachedPicture:
+    made = AttachedPicture(StoredPicture(letter * 64, ".png", 4, 3, 757, 1921), folder, f"{letter}.png", f"An {letter}")
+    if there:
+        made.file.write_bytes(b"x")
+    return made
+
+
+def test_pictures_go_with_their_turn_in_order(tmp_path: Path) -> None:
+    a, b, c = (picture(tmp_path, letter) for letter in "abc")
+    path = [
+        replace(message("user", "one"), pictures=(a, b)),
+        message("assistant", ""),
+        replace(message("user", ""), pictures=(c,)),
+    ]
+    assert turns_of("", path) == (Turn("user", "one", (str(a.file), str(b.file), str(c.file))),)
+    assert turns_of("", path[2:]) == (Turn("user", "", (str(c.file),)),)
+    assert missing_pictures(path) == 0
+
+
+def test_a_model_without_eyes_is_told_the_words_alone(tmp_path: Path) -> None:
+    a, b = picture(tmp_path, "a"), picture(tmp_path, "b")
+    path = [
+        replace(message("user", "one"), pictures=(a,)),
+        message("assistant", "ok"),
+        replace(message("user", ""), pictures=(a, b)),
+    ]
+    turns = turns_of("", path, with_pictures=False)
+    assert turns == (Turn("user", "one"), Turn("assistant", "ok"), Turn("user", "[An a]\n[An b]"))
+
+
+def test_pictures_that_are_gone_are_left_out(tmp_path: Path) -> None:
+    there, gone = picture(tmp_path, "a"), picture(tmp_path, "b", there=False)
+    path = [replace(message("user", "one"), pictures=(gone, there)), replace(message("user", ""), pictures=(gone,))]
+    assert turns_of("", path) == (Turn("user", "one\n\n[An b]", (str(there.file),)),)
+    assert missing_pictures(path) == 2
+
+
+def test_the_detail_of_a_chat_comes_before_the_settings() -> None:
+    assert detail_of(Values(), {}) == "fast"
+    assert detail_of(Values(picture_detail="fine"), {}) == "fine"
+    assert detail_of(Values(picture_detail="fine"), {"picture_detail": "fast"}) == "fast"
+    assert detail_of(Values(), {"picture_detail": 7}) == "fast"
 
 
 def test_a_chats_own_values_come_before_the_settings() -> None:
