@@ -87,10 +87,10 @@ class _Intake:
         if self._source.path is not None:
             return self._take(self._source.path)
         with tempfile.TemporaryDirectory(prefix="phidelity-picture-", ignore_cleanup_errors=True) as folder:
-            file = Path(folder) / "picture"
+            file = Path(folder) / "picture.png"  # Qt chooses the format by the name
             if self._source.pixels is None:
                 file.write_bytes(self._source.data)
-            elif not self._source.pixels.save(str(file), "PNG"):
+            elif not self._source.pixels.save(str(file)):
                 raise EngineError("picture_invalid", "The picture cannot be pasted.", "Save it and attach the file.")
             return self._take(file)
 

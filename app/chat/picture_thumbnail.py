@@ -26,7 +26,7 @@ class PictureThumbnail(QAbstractButton):
 
     def show_picture(self, thumbnail: Path | None, alt_text: str) -> None:
         """Show the PNG that the intake wrote; without one an empty frame keeps the place."""
-        self._pixmap = QPixmap(str(thumbnail), "PNG") if thumbnail is not None else QPixmap()
+        self._pixmap = QPixmap(str(thumbnail)) if thumbnail is not None else QPixmap()
         self._drawn = QPixmap()
         self.set_alt_text(alt_text)
         self.update()

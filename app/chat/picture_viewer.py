@@ -78,7 +78,7 @@ class PictureViewer(QDialog):
         """Show the thumbnail at once and the large view when it has been read."""
         self._index = index
         picture = self._pictures[index]
-        self._canvas.show_image(QImage(str(picture.thumbnail), "PNG"), picture)
+        self._canvas.show_image(QImage(str(picture.thumbnail)), picture)
         self._background.run(partial(_read, picture.view), partial(self._show_large, index))
         size = self.tr("{0} × {1} pixels").format(picture.stored.width, picture.stored.height)
         self._caption.setText(f"{picture.alt_text} · {size}")
@@ -148,4 +148,4 @@ class _Canvas(QWidget):
 
 
 def _read(view: Path) -> QImage:
-    return QImage(str(view), "PNG")
+    return QImage(str(view))

@@ -8,11 +8,12 @@ from typing import Literal
 from app.library.quantizations import QUANTIZATIONS, UNQUANTIZED
 from converter.checkpoint import Checkpoint
 from converter.clip_companion import companion_file, companion_path, companion_type
-from converter.convert import ARCHITECTURES, WITH_PICTURES
+from converter.convert import ARCHITECTURES
 from converter.errors import ConversionError
 from converter.ggml_types import file_type
 from converter.gguf_file import DEFAULT_ALIGNMENT, GGUFHeader, TensorInfo, read_header
 from converter.gguf_writer import lay_out, string
+from converter.metadata import WITH_PICTURES
 from converter.model_plan import ModelPlan
 from converter.tensor_types import ModelShape, choose_types
 from engine.library.memory_estimate import estimate_memory

@@ -54,7 +54,7 @@ def picture_sources(mime: QMimeData) -> list[PictureSource]:
     for kind in RAW_FORMATS:
         if mime.hasFormat(kind):
             # Not through Qt's decoders: bytes of others are opened by the intake only.
-            return [PictureSource(name, data=mime.data(kind).data())]
+            return [PictureSource(name, data=bytes(mime.data(kind).data()))]
     if mime.hasImage():
         pixels = mime.imageData()
         return [PictureSource(name, pixels=pixels if isinstance(pixels, QImage) else QImage(pixels))]

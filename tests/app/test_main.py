@@ -71,6 +71,13 @@ def test_wrong_arguments(arguments: tuple[str, ...]) -> None:
     assert "usage" in done.stderr
 
 
+def test_what_the_window_shows_first_is_light() -> None:
+    heavy = "{'numpy', 'PIL', 'engine.vision.images', 'converter.gguf_file'}"
+    code = f"import sys, app.application; print(sorted({heavy} & sys.modules.keys()))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
 def test_no_display_is_told_in_one_line() -> None:
     done = run(DISPLAY="", WAYLAND_DISPLAY="", QT_QPA_PLATFORM="")
     assert done.returncode == 1
