@@ -94,6 +94,8 @@ class ChatController(QObject):
             self._page.composer.set_text(text)
             return
         attached = self.pictures.attached
+        if not (text or attached):
+            return
         try:
             conversation = self._current or self._create(text or attached[0].alt_text)
             parent = self._path[-1].id if self._path else None

@@ -64,7 +64,7 @@ class ModelController(QObject):
         state = self._services.bridge.state
         if state.kind == "ready" and state.model is not None:
             return state.model.num_crops > 0
-        path = state.path or self._wanted or self.default_path()
+        path = state.path or self._wanted
         return next((choice.has_vision for choice in self._choices if choice.path == path), None)
 
     def vision_choice(self) -> ModelChoice | None:

@@ -369,6 +369,8 @@ def test_the_overlay_shows_where_to_drop(qtbot: QtBot, application: Application,
     assert drag(application.window, files(make_picture())).isAccepted()
     assert overlay.isVisible()
     assert overlay.size() == application.window.size()
+    # What lies below stays the target of the drag.
+    assert application.window.childAt(200, 200) is not overlay
     QApplication.sendEvent(application.window, QDragLeaveEvent())
     assert not overlay.isVisible()
     words = QMimeData()
