@@ -5,7 +5,7 @@ from functools import partial
 from pathlib import Path
 
 from PySide6.QtCore import QRect, QSize, Qt
-from PySide6.QtGui import QImage, QKeyEvent, QPainter, QPaintEvent, QPixmap
+from PySide6.QtGui import QImage, QKeySequence, QPainter, QPaintEvent, QPixmap, QShortcut
 from PySide6.QtWidgets import QDialog, QHBoxLayout, QSizePolicy, QVBoxLayout, QWidget
 
 from app.background import Background
@@ -36,6 +36,7 @@ class PictureViewer(QDialog):
         self._close = Button(self.tr("Close"))
         self._close.clicked.connect(self.accept)
         self._lay_out()
+        self._add_shortcuts()
         if parent is not None:
             self.resize((parent.window().size() * SHARE_OF_WINDOW).expandedTo(SMALLEST))
         self._show(index)
@@ -52,7 +53,7 @@ class PictureViewer(QDialog):
 
     def step(self, by: int) -> None:
         """Go to a picture before or after this one."""
-        if 0 <= self._index + by < len(self._pictures):
+        if by and 0 <= self._index + by < len(self._pictures):
             self._show(self._index + by)
 
     def done(self, result: int) -> None:
@@ -60,19 +61,16 @@ class PictureViewer(QDialog):
         self._index = -1
         super().done(result)
 
-    def keyPressEvent(self, event: QKeyEvent) -> None:
-        """Go between pictures with the arrows, to the first and last with Home and End."""
-        steps = {
-            Qt.Key.Key_Left: -1,
-            Qt.Key.Key_Right: 1,
-            Qt.Key.Key_Home: -self._index,
-            Qt.Key.Key_End: len(self._pictures) - 1 - self._index,
+    def _add_shortcuts(self) -> None:
+        """Take the arrows before the buttons do, which would move the focus with them."""
+        actions = {
+            Qt.Key.Key_Left: lambda: self.step(-1),
+            Qt.Key.Key_Right: lambda: self.step(1),
+            Qt.Key.Key_Home: lambda: self.step(-self._index),
+            Qt.Key.Key_End: lambda: self.step(len(self._pictures) - 1 - self._index),
         }
-        step = steps.get(Qt.Key(event.key()))
-        if step is None:
-            super().keyPressEvent(event)
-        elif step:
-            self.step(step)
+        for key, action in actions.items():
+            QShortcut(QKeySequence(key), self).activated.connect(action)
 
     def _show(self, index: int) -> None:
         """Show the thumbnail at once and the large view when it has been read."""
