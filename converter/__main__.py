@@ -1,4 +1,4 @@
-"""Offer the converter on the command line: convert, repair, inspect, starter.
+"""Offer the converter on the command line: convert, lora, merge, repair, inspect, starter.
 
 Errors are one line on standard error; the exit status is 2 for wrong use, 3 for bad input, 4 for a full disk or memory,
 130 for a cancelled run.
@@ -16,6 +16,8 @@ from converter.convert import convert
 from converter.errors import ConversionCancelled, ConversionError
 from converter.gguf_stream import Progress
 from converter.inspect import inspect
+from converter.lora import OUTTYPES, convert_lora
+from converter.merged_checkpoint import write_merged
 from converter.repair import repair
 from converter.row_encoding import ENCODED_HERE
 from converter.starter import write_starter
@@ -63,7 +65,21 @@ def _parser() -> argparse.ArgumentParser:
         "--mmproj", type=Path, metavar="OUT2.gguf", help="a vision model's picture part; else beside OUT"
     )
     command.add_argument("--name", help="name shown to people; the folder's if not given")
+    command.add_argument("--merge", type=Path, metavar="ADAPTER_DIR", help="a LoRA adapter to merge on the way")
     command.set_defaults(run=_convert)
+    command = commands.add_parser("lora", help="convert a LoRA adapter")
+    command.add_argument("adapter", type=Path, metavar="ADAPTER_DIR")
+    command.add_argument("out", type=Path, metavar="OUT.gguf")
+    command.add_argument("--base", type=Path, required=True, metavar="CHECKPOINT", help="what it was trained on")
+    command.add_argument("--outtype", choices=OUTTYPES, default="f32", help="f32 if not given")
+    command.add_argument("--name", help="name shown to people; the folder's if not given")
+    command.set_defaults(run=_lora)
+    command = commands.add_parser("merge", help="write a checkpoint with a LoRA adapter merged into it")
+    command.add_argument("checkpoint", type=Path, metavar="CHECKPOINT")
+    command.add_argument("adapter", type=Path, metavar="ADAPTER_DIR")
+    command.add_argument("out", type=Path, metavar="OUT_DIR")
+    command.add_argument("--outtype", choices=OUTTYPES, help="as the checkpoint if not given")
+    command.set_defaults(run=_merge)
     command = commands.add_parser("repair", help="cure the known faults of a GGUF file without loss")
     command.add_argument("source", type=Path, metavar="IN.gguf")
     command.add_argument("out", type=Path, metavar="OUT.gguf")
@@ -87,7 +103,27 @@ def _convert(options: argparse.Namespace) -> dict[str, Any]:
         outtype=options.outtype,
         name=options.name,
         companion=options.mmproj,
+        adapter=options.merge,
         progress=_progress_line(),
+    )
+    return asdict(result)
+
+
+def _lora(options: argparse.Namespace) -> dict[str, Any]:
+    result = convert_lora(
+        options.adapter,
+        options.base,
+        options.out,
+        outtype=options.outtype,
+        name=options.name,
+        progress=_progress_line(),
+    )
+    return asdict(result)
+
+
+def _merge(options: argparse.Namespace) -> dict[str, Any]:
+    result = write_merged(
+        options.checkpoint, options.adapter, options.out, outtype=options.outtype, progress=_progress_line()
     )
     return asdict(result)
 

@@ -55,6 +55,14 @@ class Checkpoint:
         """Return the names of all tensors."""
         return list(self._tensors)
 
+    def shape(self, name: str) -> tuple[int, ...]:
+        """Return the shape of the tensor called `name`, which must be there."""
+        return self._tensors[name].shape
+
+    def dtype(self, name: str) -> str:
+        """Return how the tensor called `name`, which must be there, is stored: `F32`, `F16`, `BF16` or another type."""
+        return self._tensors[name].dtype
+
     def tensor(self, name: str, shape: tuple[int, ...]) -> RowSource:
         """Return the tensor called `name`, which must have this shape."""
         tensor = self._tensors.get(name)
@@ -80,6 +88,49 @@ class Checkpoint:
         """Close all files."""
         for file in self._files.values():
             file.close()
+
+
+class CheckpointView(Checkpoint):
+    """Show another checkpoint with changes: what a subclass does not change is the other's."""
+
+    def __init__(self, base: Checkpoint) -> None:
+        """Take the checkpoint to show."""
+        self.base = base
+        self.folder = base.folder
+        self.config = base.config
+
+    def json(self, name: str) -> dict[str, Any]:
+        """Return the object in the JSON file `name`, or an empty one where there is no such file."""
+        return self.base.json(name)
+
+    def __contains__(self, name: str) -> bool:
+        """Tell whether there is a tensor called `name`."""
+        return name in self.base
+
+    @property
+    def size_bytes(self) -> int:
+        """Return the size of all files of weights."""
+        return self.base.size_bytes
+
+    def names(self) -> list[str]:
+        """Return the names of all tensors."""
+        return self.base.names()
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        """Return the shape of the tensor called `name`, which must be there."""
+        return self.base.shape(name)
+
+    def dtype(self, name: str) -> str:
+        """Return how the tensor called `name`, which must be there, is stored: `F32`, `F16`, `BF16` or another type."""
+        return self.base.dtype(name)
+
+    def tensor(self, name: str, shape: tuple[int, ...]) -> RowSource:
+        """Return the tensor called `name`, which must have this shape."""
+        return self.base.tensor(name, shape)
+
+    def close(self) -> None:
+        """Close all files."""
+        self.base.close()
 
 
 def read_json_object(path: Path) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from converter.architectures import phi3, phi3_v, phi3small, phimoe
+from converter.base_fingerprint import fingerprint
 from converter.checkpoint import Checkpoint
 from converter.clip_companion import companion_file, companion_path, companion_type
 from converter.errors import ConversionError
@@ -15,7 +16,14 @@ from converter.gguf_files import FileToWrite, write_files
 from converter.gguf_stream import Progress as Progress
 from converter.gguf_stream import ProgressCallback, TensorToWrite
 from converter.gguf_writer import TensorSpec, string
-from converter.metadata import SOURCE_ARCHITECTURE_KEY, WITH_PICTURES, general_metadata, vocabulary_metadata
+from converter.merge import open_checkpoint
+from converter.metadata import (
+    FINGERPRINT_KEY,
+    SOURCE_ARCHITECTURE_KEY,
+    WITH_PICTURES,
+    general_metadata,
+    vocabulary_metadata,
+)
 from converter.model_plan import ModelPlan
 from converter.row_encoding import Quantizer, pack_rows
 from converter.tensor_types import check_file_type, choose_types
@@ -52,6 +60,7 @@ def convert(
     quantizer: Quantizer | None = None,
     name: str | None = None,
     companion: Path | None = None,
+    adapter: Path | None = None,
     progress: ProgressCallback | None = None,
     threads: int = 0,
 ) -> ConversionResult:
@@ -59,18 +68,20 @@ def convert(
 
     `outtype` is a file type of llama.cpp; all but f32, bf16, f16 and q8_0 need `quantizer`. Tensors are quantised from
     the numbers of the checkpoint, so the bytes are those llama.cpp's quantize makes of an unquantised conversion.
+    A LoRA adapter of PEFT in the folder `adapter` is merged on the way.
     The picture part of a vision model goes to `companion`; where that is not given, to NAME.mmproj.gguf beside `out`.
     `progress` may raise `ConversionCancelled`. `threads` 0 means all processors, eight at most.
     """
     kind = file_type(outtype)
     check_file_type(kind, quantizer is not None)
-    source = Checkpoint(Path(checkpoint))
+    source = open_checkpoint(Path(checkpoint), adapter)
     try:
         plan = plan_conversion(source)
         vocabulary = load_vocabulary(source, plan.vocabulary_size)
-        shown_name = name or checkpoint_name(source)
+        shown_name = name or default_name(Path(checkpoint), adapter)
         metadata = general_metadata(plan.architecture, shown_name, kind, vocabulary)
         metadata[SOURCE_ARCHITECTURE_KEY] = string(str(source.config["model_type"]))
+        metadata[FINGERPRINT_KEY] = string(fingerprint(source))
         metadata |= plan.metadata | plan.late_metadata() | vocabulary_metadata(vocabulary)
         files = [FileToWrite(Path(out), metadata, _tensors_to_write(plan, kind, quantizer))]
         if source.config["model_type"] in WITH_PICTURES:
@@ -105,9 +116,15 @@ def plan_conversion(checkpoint: Checkpoint) -> ModelPlan:
     return ARCHITECTURES[model_type](checkpoint)
 
 
-def checkpoint_name(checkpoint: Checkpoint) -> str:
-    """Name the model after its folder; a snapshot in the Hub's cache is named after the repository it is of."""
-    folder = checkpoint.folder.resolve()
+def default_name(checkpoint: Path, adapter: Path | None = None) -> str:
+    """Name a model that is given no name after its folder, and after the adapter that was merged into it."""
+    name = folder_name(checkpoint if checkpoint.is_dir() else checkpoint.parent)
+    return name if adapter is None else f"{name}-{folder_name(adapter)}"
+
+
+def folder_name(folder: Path) -> str:
+    """Return the name of a folder; a snapshot in the Hub's cache is named after the repository it is of."""
+    folder = folder.resolve()
     if folder.parent.name == "snapshots" and folder.parent.parent.name.startswith("models--"):
         return folder.parent.parent.name.split("--")[-1]
     return folder.name

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from converter.checkpoint import Checkpoint
-from converter.convert import checkpoint_name, plan_conversion
+from converter.convert import folder_name, plan_conversion
 from converter.faults import Fault, find_faults
 from converter.ggml_types import FILE_TYPES_BY_ID
 from converter.gguf_file import GGUFHeader, read_header
@@ -65,7 +65,7 @@ def _inspect_checkpoint(path: Path) -> Report:
     return Report(
         path=checkpoint.folder,
         kind="checkpoint",
-        name=checkpoint_name(checkpoint),
+        name=folder_name(checkpoint.folder),
         architecture=str(checkpoint.config["model_type"]),
         file_type=str(checkpoint.config.get("dtype") or checkpoint.config.get("torch_dtype") or ""),
         parameters=sum(row_count(source) * source.shape[-1] for source in plan.tensors.values()),

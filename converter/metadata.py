@@ -17,6 +17,10 @@ SOURCE_NAME_KEY = "phidelity.source.name"
 SOURCE_ARCHITECTURE_KEY = "phidelity.source.architecture"
 # Values of it whose models see pictures.
 WITH_PICTURES = ("phi3_v",)
+# What a model file was made of, and the same of the model that an adapter was trained on (base_fingerprint.py).
+FINGERPRINT_KEY = "phidelity.source.fingerprint"
+BASE_FINGERPRINT_KEY = "phidelity.adapter.base_fingerprint"
+ADAPTER_BASE_KEY = "phidelity.adapter.base"
 ADDED_TOKENS_KEY = "phidelity.tokenizer.added_tokens"
 PREFIX_KEY = "phidelity.tokenizer.prefix"
 STOP_IDS_KEY = "phidelity.tokenizer.stop_ids"

@@ -62,7 +62,7 @@ def plan(checkpoint: Checkpoint) -> ModelPlan:
         raise wrong("rope_position_scale", config["rope_position_scale"], "1.0")
     embedding = checkpoint.tensor("model.embed_tokens.weight", (sizes.vocabulary, sizes.embedding))
     tied = config.get("tie_word_embeddings") is not False
-    output = embedding if tied else checkpoint.tensor("lm_head.weight", embedding.shape)
+    output = embedding if tied else checkpoint.tensor("lm_head.weight", (sizes.vocabulary, sizes.embedding))
     rope = with_mscales(read_rope(config, sizes, number(config, "rope_embedding_base", 1e6)), config, 1.0)
     windowed, window = _window(config, sizes)
     metadata = swa_metadata(sizes, number(config, "layer_norm_epsilon", 1e-5), rope, window, windowed)

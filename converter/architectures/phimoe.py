@@ -85,10 +85,11 @@ def router_metadata(jitter: float) -> Metadata:
 
 
 def _outer_tensors(checkpoint: Checkpoint, sizes: DecoderSize) -> Tensors:
-    embedding = checkpoint.tensor("model.embed_tokens.weight", (sizes.vocabulary, sizes.embedding))
+    shape = (sizes.vocabulary, sizes.embedding)
+    embedding = checkpoint.tensor("model.embed_tokens.weight", shape)
     tied = checkpoint.config.get("tie_word_embeddings") is True
     # A tied output matrix is not centred: it does not write to the stream.
-    output = embedding if tied else checkpoint.tensor("lm_head.weight", embedding.shape)
+    output = embedding if tied else checkpoint.tensor("lm_head.weight", shape)
     return {
         "token_embd.weight": centred_rows(embedding),
         "output.weight": output,
