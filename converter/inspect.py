@@ -1,21 +1,29 @@
-"""Tell what a model file or checkpoint directory is, and what is wrong with it."""
+"""Tell what a model, a checkpoint or an adapter on disk is, and what is wrong with it."""
 
 import math
 from dataclasses import dataclass
 from pathlib import Path
 
+from converter.adapter import WEIGHTS_FILE
+from converter.adapter_config import CONFIG_FILE, read_adapter_config
+from converter.adapter_file import base_name, is_adapter, rank
 from converter.checkpoint import Checkpoint
 from converter.convert import folder_name, plan_conversion
 from converter.faults import Fault, find_faults
 from converter.ggml_types import FILE_TYPES_BY_ID
 from converter.gguf_file import GGUFHeader, read_header
 from converter.lazy_tensors import row_count
+from converter.safetensors_file import read_safetensors_header
 from converter.vocab import load_vocabulary
 
 
 @dataclass(frozen=True)
 class Report:
-    """Describe a model; `kind` is `gguf` or `checkpoint`, `warnings` say what a conversion could not keep."""
+    """Describe a model or an adapter.
+
+    `kind` is `gguf`, `checkpoint`, `adapter` (a GGUF file) or `lora` (a directory of PEFT's). `warnings` say what a
+    conversion could not keep; `base` is the model that an adapter was trained on.
+    """
 
     path: Path
     kind: str
@@ -28,10 +36,14 @@ class Report:
     has_chat_template: bool
     faults: tuple[Fault, ...]
     warnings: tuple[str, ...] = ()
+    base: str = ""
+    rank: int = 0
 
 
 def inspect(path: Path) -> Report:
-    """Look at a GGUF file or a checkpoint directory; only headers are read."""
+    """Look at a GGUF file, a checkpoint directory or an adapter's; only headers are read."""
+    if path.is_dir() and (path / CONFIG_FILE).exists() and not (path / "config.json").exists():
+        return _inspect_adapter(path)
     if path.is_dir() or path.suffix in (".safetensors", ".json"):
         return _inspect_checkpoint(path)
     return inspect_header(read_header(path))
@@ -42,7 +54,7 @@ def inspect_header(header: GGUFHeader) -> Report:
     file_type = FILE_TYPES_BY_ID.get(int(header.number("general.file_type", -1)))
     return Report(
         path=header.path,
-        kind="gguf",
+        kind="adapter" if is_adapter(header) else "gguf",
         name=header.text("general.name", header.path.stem),
         architecture=header.architecture,
         file_type="" if file_type is None else file_type.name,
@@ -50,7 +62,29 @@ def inspect_header(header: GGUFHeader) -> Report:
         size_bytes=header.size,
         context=int(header.number(f"{header.architecture}.context_length")),
         has_chat_template=bool(header.text("tokenizer.chat_template")),
-        faults=find_faults(header),
+        faults=() if is_adapter(header) else find_faults(header),
+        base=base_name(header) if is_adapter(header) else "",
+        rank=rank(header) if is_adapter(header) else 0,
+    )
+
+
+def _inspect_adapter(path: Path) -> Report:
+    config = read_adapter_config(path)
+    file = path / WEIGHTS_FILE
+    tensors = read_safetensors_header(file)
+    return Report(
+        path=path,
+        kind="lora",
+        name=folder_name(path),
+        architecture="",
+        file_type=", ".join(sorted({tensor.dtype.lower() for tensor in tensors.values()})),
+        parameters=sum(math.prod(tensor.shape) for tensor in tensors.values()),
+        size_bytes=file.stat().st_size,
+        context=0,
+        has_chat_template=False,
+        faults=(),
+        base=config.base_name,
+        rank=config.rank,
     )
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from converter.adapter import Adapter, read_adapter
+from converter.adapter_file import A_SUFFIX, ADAPTER, ALPHA_KEY, B_SUFFIX, LORA, METHOD_KEY, TYPE_KEY
 from converter.base_fingerprint import fingerprint
 from converter.checkpoint import Checkpoint
 from converter.convert import folder_name
@@ -32,8 +33,6 @@ from converter.model_plan import ModelPlan
 from converter.row_encoding import pack_rows
 from converter.tied_head import EMBEDDING, HEAD, OwnHead, is_tied
 
-ALPHA_KEY = "adapter.lora.alpha"
-A_SUFFIX, B_SUFFIX = ".lora_a", ".lora_b"
 OUTTYPES = ("f32", "f16", "bf16")
 
 
@@ -127,8 +126,8 @@ def _common_alpha(adapter: Adapter) -> float:
 def _metadata(plan: ModelPlan, name: str, alpha: float, kind: FileType, base: Checkpoint) -> Metadata:
     return {
         "general.architecture": string(plan.architecture),
-        "general.type": string("adapter"),
-        "adapter.type": string("lora"),
+        TYPE_KEY: string(ADAPTER),
+        METHOD_KEY: string(LORA),
         ALPHA_KEY: float32(alpha),
         "general.name": string(name),
         "general.file_type": uint32(kind.id),

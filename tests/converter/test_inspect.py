@@ -11,6 +11,8 @@ from converter.errors import ConversionError
 from converter.gguf_file import read_header
 from converter.gguf_writer import float32, string, uint32
 from converter.inspect import inspect, inspect_header
+from converter.lora import convert_lora
+from tests.helpers.adapters import make_adapter
 from tests.helpers.checkpoints import make_phi3
 from tests.helpers.fixtures import unpack_checkpoint
 
@@ -35,6 +37,16 @@ def test_a_checkpoint_without_tokenizer_has_a_fault(tmp_path):
 def test_what_a_conversion_cannot_keep_is_said_before_it(tmp_path):
     report = inspect(unpack_checkpoint("phi3small-tiny", tmp_path))
     assert "approximate beyond 1024 tokens" in report.warnings[0]
+
+
+def test_an_adapter_is_described_in_both_forms(mini, tmp_path):
+    folder = make_adapter(tmp_path / "My bot", mini)
+    report = inspect(folder)
+    assert (report.kind, report.name, report.base, report.rank) == ("lora", "My bot", str(mini), 4)
+    converted = inspect(convert_lora(folder, mini, tmp_path / "bot.gguf").path)
+    assert (converted.kind, converted.name, converted.base, converted.rank) == ("adapter", "My bot", "mini", 4)
+    assert converted.architecture == "phi3" and converted.faults == ()
+    assert converted.parameters == report.parameters > 0
 
 
 def test_what_cannot_be_converted_is_an_error(tmp_path, mini):
