@@ -14,6 +14,7 @@ from engine.errors import EngineError
 PROTOCOL = 1
 MAX_CROPS = 64
 MAX_THREADS = 512
+MAX_ADAPTER_SCALE = 100
 
 Role = Literal["system", "user", "assistant"]
 Stage = Literal["load", "picture", "prefill", "reread"]
@@ -79,6 +80,11 @@ class Adapter:
     path: str
     scale: float = 1.0
 
+    def __post_init__(self) -> None:
+        """Refuse values outside their range."""
+        require(bool(self.path), "The path of the adapter is empty.")
+        require(abs(self.scale) <= MAX_ADAPTER_SCALE, f"An adapter's scale is at most {MAX_ADAPTER_SCALE}.")
+
 
 @dataclass(frozen=True, slots=True)
 class Load:
@@ -114,6 +120,13 @@ class Load:
 @dataclass(frozen=True, slots=True)
 class Unload:
     """Ask for the model's memory to be given back."""
+
+
+@dataclass(frozen=True, slots=True)
+class UseAdapters:
+    """Ask for these adapters, and no others, to change the loaded model."""
+
+    adapters: tuple[Adapter, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,11 +203,12 @@ class Shutdown:
     """Ask for the worker to end."""
 
 
-Request = Load | Unload | Chat | Count | Logits | Cancel | Ping | Shutdown
+Request = Load | Unload | UseAdapters | Chat | Count | Logits | Cancel | Ping | Shutdown
 
 REQUESTS: dict[str, type[Request]] = {
     "load": Load,
     "unload": Unload,
+    "adapters": UseAdapters,
     "chat": Chat,
     "count": Count,
     "logits": Logits,

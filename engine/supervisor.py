@@ -5,12 +5,24 @@ from __future__ import annotations
 import itertools
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from engine.client import EngineClient, EventCallback, wait_for
 from engine.errors import EngineError
-from engine.protocol import Done, Event, Failed, Load, LoadedModel, LoadResult, Ready, Request, Result, Unload
+from engine.protocol import (
+    Done,
+    Event,
+    Failed,
+    Load,
+    LoadedModel,
+    LoadResult,
+    Ready,
+    Request,
+    Result,
+    Unload,
+    UseAdapters,
+)
 
 DEATHS_IN_A_ROW = 3
 
@@ -123,6 +135,9 @@ class Supervisor:
             self._loaded = (request, result.model) if isinstance(result, LoadResult) else None
         elif isinstance(request, Unload) and isinstance(event, Done):
             self._loaded = None
+        elif isinstance(request, UseAdapters) and isinstance(event, Done) and self._loaded:
+            load, model = self._loaded
+            self._loaded = replace(load, adapters=request.adapters), model
 
     def _became_ready(self, ready: Ready) -> None:
         self._tell(WorkerState("ready", ready=ready, reloading=self.model is not None))

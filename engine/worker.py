@@ -34,6 +34,7 @@ from engine.protocol import (
     Shutdown,
     Token,
     Unload,
+    UseAdapters,
 )
 from engine.runtime.cancellation import Cancellation
 from engine.runtime.hardware import find_devices
@@ -177,6 +178,8 @@ class Worker:
                 return self._session.load(request, cancellation, report.loaded)
             case Unload():
                 self._session.unload()
+            case UseAdapters():
+                self._session.use_adapters(request)
             case Count():
                 return self._session.count(request)
             case Logits():

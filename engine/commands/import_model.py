@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+from converter.convert import default_name
 from engine.commands.follow import follow_job
 from engine.jobs.events import ImportJob
 from engine.library.folders import default_models_dir, file_name_for
@@ -17,6 +18,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     )
     parser.add_argument("--out", type=Path, metavar="FILE", help="write there instead of into the library")
     parser.add_argument("--name", help="what the model is called (default: the folder's name)")
+    parser.add_argument("--merge", type=Path, metavar="ADAPTER_DIR", help="a LoRA adapter to merge into the checkpoint")
     parser.add_argument("--models-dir", type=Path, metavar="DIR", help="the library's folder")
     parser.add_argument("--json", action="store_true", help="print one JSON document")
     parser.set_defaults(run=run)
@@ -27,5 +29,10 @@ def run(arguments: argparse.Namespace) -> int:
     source = arguments.checkpoint.resolve()
     quantization = arguments.quant.lower() if arguments.quant else None
     models_dir = arguments.models_dir or default_models_dir()
-    out = arguments.out or models_dir / file_name_for(source, arguments.name, quantization)
-    return follow_job(ImportJob(str(source), str(out.resolve()), quantization, arguments.name), arguments.json)
+    adapter = arguments.merge.resolve() if arguments.merge else None
+    name = arguments.name or (default_name(source, adapter) if adapter else None)
+    out = arguments.out or models_dir / file_name_for(source, name, quantization)
+    job = ImportJob(
+        str(source), str(out.resolve()), quantization, arguments.name, None if adapter is None else str(adapter)
+    )
+    return follow_job(job, arguments.json)

@@ -1,6 +1,7 @@
 """Declare how commands choose a model and load it."""
 
 import argparse
+import contextlib
 from pathlib import Path
 from typing import get_args
 
@@ -12,7 +13,12 @@ def add_model_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare what decides how a model is loaded."""
     parser.add_argument("--models-dir", type=Path, metavar="DIR", help="the library's folder")
     parser.add_argument(
-        "--adapter", type=Path, action="append", default=[], metavar="FILE", help="LoRA adapter (.gguf)"
+        "--adapter",
+        type=adapter_choice,
+        action="append",
+        default=[],
+        metavar="FILE[:SCALE]",
+        help="LoRA adapter (.gguf) and its strength; may be given several times",
     )
     parser.add_argument("--mmproj", type=Path, metavar="FILE", help="tower of a vision model (default: beside it)")
     parser.add_argument("--context", type=int, default=0, metavar="N", help="most tokens (default: as trained)")
@@ -28,6 +34,15 @@ def add_model_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def adapter_choice(text: str) -> Adapter:
+    """Read FILE or FILE:SCALE; a file whose name ends like a scale is taken as it is."""
+    name, colon, scale = text.rpartition(":")
+    if colon and name and not Path(text).exists():
+        with contextlib.suppress(ValueError):
+            return Adapter(str(Path(name).resolve()), float(scale))
+    return Adapter(str(Path(text).resolve()))
+
+
 def load_request(arguments: argparse.Namespace) -> Load:
     """Give the load that the arguments ask for; raises EngineError."""
     return Load(
@@ -37,7 +52,7 @@ def load_request(arguments: argparse.Namespace) -> Load:
         batch_threads=arguments.threads,
         gpu_layers=arguments.gpu_layers,
         runtime=arguments.runtime,
-        adapters=tuple(Adapter(str(path.resolve())) for path in arguments.adapter),
+        adapters=tuple(arguments.adapter),
         companion=str(arguments.mmproj.resolve()) if arguments.mmproj else "",
     )
 

@@ -18,12 +18,14 @@ class ImportJob:
         quantization: file type in lower case (`q4_k_m`, `bf16`, ...); None keeps a GGUF as it is and means
             `q4_k_m` for a checkpoint.
         name: what the model is called; None takes it from the source.
+        adapter: directory of a LoRA adapter that is merged into a checkpoint; None for none.
     """
 
     source: str
     out: str
     quantization: str | None = None
     name: str | None = None
+    adapter: str | None = None
     kind: str = field(default="import", init=False)
 
 

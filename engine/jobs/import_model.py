@@ -30,6 +30,9 @@ def import_model(job: ImportJob, report: Callable[[JobProgress], None], stopped:
     out = Path(job.out)
     if out.exists():
         raise EngineError("bad_request", f"There is already a model file {out.name}.", "Choose another name.")
+    if job.adapter is not None and source.suffix.lower() == ".gguf":
+        sentence = "An adapter can only be merged into a checkpoint, not into a GGUF file."
+        raise EngineError("bad_request", sentence, "Import the checkpoint that the GGUF file was made from.")
     out.parent.mkdir(parents=True, exist_ok=True)
     if source.suffix.lower() == ".gguf":
         return _import_gguf(job, source, out, report, stopped)
@@ -58,6 +61,7 @@ def _import_checkpoint(
             outtype=job.quantization or DEFAULT_QUANTIZATION,
             quantizer=quantizer,
             name=job.name,
+            adapter=None if job.adapter is None else Path(job.adapter),
             progress=on_progress,
         )
     return {"path": str(out), "size_bytes": result.size_bytes, "notes": list(result.warnings)}

@@ -29,6 +29,7 @@ class ModelCard:
         faults: what keeps the file from computing what its reference does, as far as the header tells.
         faithful_context: up to how many tokens it computes that; 0 where there is no such limit.
         verification: what a comparison with the reference found; None when there was none.
+        is_adapter: it is a LoRA adapter, which is nothing on its own (adapters.py has its card).
         problem: one sentence when the file cannot be used, else None; other numbers are then 0.
         companion: the file beside it with the tower of a vision model, else None.
     """
@@ -46,6 +47,7 @@ class ModelCard:
     faults: tuple[Fault, ...] = ()
     faithful_context: int = 0
     verification: VerificationRecord | None = None
+    is_adapter: bool = False
     problem: str | None = None
     companion: Path | None = None
 

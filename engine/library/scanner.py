@@ -8,6 +8,7 @@ from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
+from converter.adapter_file import is_adapter
 from converter.clip_companion import HD_TRANSFORM_ORDER_KEY, companion_path
 from converter.clip_companion import SUFFIX as COMPANION_SUFFIX
 from converter.errors import ConversionError
@@ -82,8 +83,11 @@ def _cards_in(folder: Path) -> Iterator[ModelCard]:
     for pattern in ("*.gguf", "*/*.gguf"):
         for path in folder.glob(pattern):
             shard = SHARD.search(path.name)
-            if not path.name.endswith(COMPANION_SUFFIX) and (shard is None or int(shard[1]) == 1):
-                yield read_card(path)
+            if path.name.endswith(COMPANION_SUFFIX) or (shard is not None and int(shard[1]) != 1):
+                continue
+            card = read_card(path)
+            if not card.is_adapter:
+                yield card
     for reference in folder.glob("*" + REFERENCE_SUFFIX):
         try:
             yield read_card(Path(json.loads(reference.read_text("utf-8"))["path"]), reference)
@@ -112,6 +116,9 @@ def _read_card(path: Path, reference: Path | None, size: int, stamp: int) -> Mod
     except ConversionError as error:
         return ModelCard(path.stem, path, size, built_in=built_in, reference=reference, problem=error.message)
     architecture = header.architecture
+    if is_adapter(header):
+        name, problem = header.text("general.name") or path.stem, "This is an adapter; choose it beside its model."
+        return ModelCard(name, path, size, architecture, reference=reference, problem=problem, is_adapter=True)
     return ModelCard(
         name=header.text("general.name") or path.stem,
         path=path,

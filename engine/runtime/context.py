@@ -92,6 +92,12 @@ class Context:
         if self._handle:
             self._arm()
 
+    def adapters_changed(self) -> None:
+        """Forget all keys and values, which depend on the model's adapters, and take the adapters in use now."""
+        if self._handle:
+            self._keep(0)
+            self._model.adapters.apply(self._handle)
+
     def fill(self, prompt: Sequence[int], on_progress: Progress, embeddings: Embeddings | None = None) -> int:
         """Make the context hold `prompt`; evaluate what is new, return how many tokens were reused."""
         self._embeddings = embeddings or {}
@@ -231,10 +237,7 @@ class Context:
             raise no_memory(cells)
         self._cells = cells
         self._arm()
-        if adapters := self._model.adapters:
-            handles = (llama.llama_adapter_lora_p_ctypes * len(adapters))(*(handle for handle, _ in adapters))
-            scales = (ctypes.c_float * len(adapters))(*(scale for _, scale in adapters))
-            llama.llama_set_adapters_lora(self._handle, handles, len(adapters), scales)
+        self._model.adapters.apply(self._handle)
 
     def _arm(self) -> None:
         llama.llama_set_abort_callback(self._handle, self._abort, self._cancellation.address)

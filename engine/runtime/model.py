@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import llama_cpp.llama_cpp as llama
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 from converter.ggml_types import FILE_TYPES_BY_ID
 from engine.errors import EngineError
 from engine.protocol import Adapter
+from engine.runtime.adapters import Adapters
 from engine.runtime.cancellation import Cancellation
 from engine.runtime.load_failure import explain_load_failure
 from engine.runtime.model_file import ModelFile
@@ -38,7 +38,7 @@ class LanguageModel:
         logit_bias: float32 `[n_vocab]` that is a part of all logits and not of the graph; None for most models.
         masked_tokens: ids that are never sampled.
         sparse_mixer: what puts the weights of the experts right; None for most models.
-        adapters: handles and scales of the loaded LoRA adapters.
+        adapters: the LoRA adapters beside it.
     """
 
     def __init__(
@@ -65,11 +65,10 @@ class LanguageModel:
             cancellation.check()
             raise explain_load_failure(self.path.name, log.problems())
         self.vocabulary = vocabulary_of(self._handle, header.stop_ids)
-        self.adapters: list[tuple[Any, float]] = []
+        self.adapters = Adapters(self._handle, self.path)
         try:
             self._check_use()
-            for adapter in adapters:
-                self.adapters.append((self._load_adapter(Path(adapter.path)), adapter.scale))
+            self.adapters.choose(adapters)
         except EngineError:
             self.close()
             raise
@@ -82,6 +81,7 @@ class LanguageModel:
     def close(self) -> None:
         """Free the model; contexts of it must be closed before."""
         if self._handle:
+            self.adapters.close()
             llama.llama_model_free(self._handle)
             self._handle = None
 
@@ -165,15 +165,6 @@ class LanguageModel:
         if self.context_train < 1:
             sentence = "The file does not say how long a conversation may be."
             raise EngineError("model_invalid", sentence, "Convert the checkpoint again.")
-
-    def _load_adapter(self, path: Path) -> Any:
-        if not path.is_file():
-            raise EngineError("model_not_found", f"There is no adapter {path.name}.", "Choose another adapter.")
-        handle = llama.llama_adapter_lora_init(self._handle, str(path).encode())
-        if not handle:
-            sentence = f"The adapter {path.name} does not belong to this model or is damaged."
-            raise EngineError("model_invalid", sentence, "Choose the adapter's own model.")
-        return handle
 
 
 def _padded(tokens: int) -> int:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from converter.adapter_file import is_adapter
 from converter.errors import ConversionError
 from converter.faults import Fault, find_faults, is_family
 from converter.gguf_file import GGUFHeader, read_header
@@ -79,6 +80,9 @@ class ModelFile:
         if not architecture:
             sentence = f"{path.name} does not say which architecture it holds."
             raise EngineError("model_invalid", sentence, _FETCH_REMEDY)
+        if is_adapter(header):
+            sentence = f"{path.name} is a LoRA adapter, not a model."
+            raise EngineError("model_unsupported", sentence, "Choose the model that it belongs to.")
         if architecture == "clip":
             sentence = f"{path.name} is the vision part of a model, not a language model."
             raise EngineError("model_unsupported", sentence, "Choose the language model that it belongs to.")

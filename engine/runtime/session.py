@@ -25,6 +25,7 @@ from engine.protocol import (
     Logits,
     LogitsResult,
     Message,
+    UseAdapters,
 )
 from engine.runtime.calibration import SMALLEST_MODEL, ThreadCache, Threads, calibrate
 from engine.runtime.cancellation import Cancellation
@@ -90,6 +91,13 @@ class Session:
             self._prompts.close()
         self._model = self._context = self._prompts = None
         self._faithful_context, self._approximation = 0, ""
+
+    def use_adapters(self, request: UseAdapters) -> None:
+        """Put other adapters to use while the model stays; if this raises EngineError all is as before."""
+        model, context, _ = self._loaded()
+        if model.adapters.choose(request.adapters):
+            context.adapters_changed()
+            model.adapters.free_unused()
 
     def chat(
         self,

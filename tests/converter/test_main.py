@@ -7,6 +7,7 @@ import pytest
 from converter.__main__ import main
 from converter.gguf_writer import string
 from tests.converter.test_starter import llama_layout
+from tests.helpers.adapters import make_adapter
 from tests.helpers.gguf_files import edited
 
 
@@ -31,6 +32,18 @@ def test_the_picture_part_goes_where_it_is_wanted(tmp_path, vision_checkpoint, c
     assert {path.name for path in tmp_path.iterdir()} == {"v.gguf", "eyes.gguf"}
     assert _status(["inspect", pictures, "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["architecture"] == "clip"
+
+
+def test_an_adapter_is_converted_and_merged(tmp_path, mini, capsys):
+    adapter = make_adapter(tmp_path / "bot", mini)
+    assert _status(["lora", adapter, tmp_path / "bot.gguf", "--base", mini, "--outtype", "f16", "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert (report["name"], report["base"], report["n_tensors"]) == ("bot", "mini", 16)
+    assert _status(["merge", mini, adapter, tmp_path / "merged", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["n_changed"] == 8
+    assert _status(["convert", tmp_path / "merged", tmp_path / "a.gguf", "--name", "x"]) == 0
+    assert _status(["convert", mini, tmp_path / "b.gguf", "--merge", adapter, "--name", "x"]) == 0
+    assert (tmp_path / "a.gguf").read_bytes() == (tmp_path / "b.gguf").read_bytes()
 
 
 def test_starter_writes_the_model(tmp_path, capsys):
@@ -58,6 +71,10 @@ def test_inspect_and_repair_work_together(tmp_path, mini_gguf, capsys):
         (["convert", "{mini}", "{tmp}/nowhere/m.gguf"], 2),
         (["convert", "{tmp}/nothing", "{tmp}/m.gguf"], 3),
         (["inspect", "{tmp}/nothing.gguf"], 3),
+        (["lora", "{mini}", "{tmp}/m.gguf", "--base", "{mini}"], 3),
+        (["lora", "{mini}", "{tmp}/m.gguf"], 2),
+        (["merge", "{mini}", "{tmp}/nothing", "{tmp}/out"], 3),
+        (["merge", "{mini}", "{mini}", "{tmp}"], 3),
         (["inspect", "{tmp}"], 3),
         (["repair", "{gguf}", "{tmp}/m.gguf"], 2),
         (["starter", "{tmp}/m.gguf", "--source", "{tmp}"], 3),

@@ -34,6 +34,7 @@ from engine.protocol import (
     Shutdown,
     Token,
     Unload,
+    UseAdapters,
 )
 from engine.wire import RequestError, decode_event, decode_request, encode_event, encode_request
 
@@ -43,6 +44,8 @@ REQUESTS = [
     Load("m.gguf", 4096, 1, 2, -1, (Adapter("a.gguf", 0.5),), "m.mmproj.gguf", "cache"),
     Load("m.gguf", runtime="pytorch"),
     Unload(),
+    UseAdapters((Adapter("a.gguf", 0.5), Adapter("b.gguf"))),
+    UseAdapters(()),
     Chat(HELLO, Sampling(seed=3), 5, ("END",)),
     Chat((Message("user", "What is it?", ("a.png", "b.png")),), num_crops=4),
     Count(HELLO, 16),
@@ -102,6 +105,10 @@ def test_the_line_of_a_request_is_as_documented():
         {"op": "load", "path": "m", "context": 1.5},
         {"op": "load", "path": "m", "colour": "red"},
         {"op": "load", "path": "m", "adapters": [{"path": "a", "scale": "big"}]},
+        {"op": "load", "path": "m", "adapters": [{"path": ""}]},
+        {"op": "adapters"},
+        {"op": "adapters", "adapters": "a.gguf"},
+        {"op": "adapters", "adapters": [{"path": "a", "scale": 101}]},
         {"op": "chat"},
         {"op": "chat", "messages": []},
         {"op": "chat", "messages": "hi"},

@@ -1,5 +1,6 @@
 """Test the real worker: answers, stops, deaths, and what it says to nonsense."""
 
+import contextlib
 import json
 import os
 import queue
@@ -7,18 +8,22 @@ import signal
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
+from converter.lora import convert_lora
 from engine.client import EngineClient
 from engine.errors import EngineError
 from engine.launch import child_environment, python_command
 from engine.protocol import (
+    Adapter,
     Chat,
     ChatResult,
     Count,
     Done,
     Failed,
     Load,
+    Logits,
     Message,
     Notice,
     Ping,
@@ -27,10 +32,12 @@ from engine.protocol import (
     Shutdown,
     Token,
     Unload,
+    UseAdapters,
 )
 from engine.supervisor import Supervisor
 from engine.wire import encode_request
 from tests.engine.vision.vectors import FOLDER
+from tests.helpers.adapters import make_adapter
 from tests.helpers.workers import Recorder, ask
 
 FRUITS = "Name three fruits."
@@ -323,3 +330,32 @@ def test_pictures_tell_their_progress_and_can_be_stopped(vision_model, tmp_path)
         assert client.call(Chat((picture,), GREEDY, 4)).cached_tokens > 757
     finally:
         client.close()
+
+
+def test_adapters_are_switched_and_survive_a_death(tiny, tmp_path):
+    """The supervisor loads the model again with the adapters that were in use, not those it was loaded with."""
+    checkpoint, path = tiny
+    adapter = convert_lora(make_adapter(tmp_path / "adapter", checkpoint), checkpoint, tmp_path / "adapter.gguf").path
+    supervisor = Supervisor()
+
+    def logits():
+        supervisor.call(Logits(str(tmp_path / "logits.npz"), tokens=tuple(range(1000, 1020))))
+        with np.load(tmp_path / "logits.npz") as arrays:
+            return arrays["logits"]
+
+    try:
+        supervisor.call(Load(str(path), context=256))
+        plain = logits()
+        assert supervisor.call(UseAdapters((Adapter(str(adapter)),))) is None
+        changed = logits()
+        assert not np.allclose(changed, plain, atol=0.1)
+        with pytest.raises(EngineError, match=r"no adapter none\.gguf"):
+            supervisor.call(UseAdapters((Adapter(str(tmp_path / "none.gguf")),)))
+        os.kill(supervisor._client.process_id, signal.SIGTERM)
+        with contextlib.suppress(EngineError):
+            supervisor.call(Ping())
+        np.testing.assert_allclose(logits(), changed, atol=1e-4)
+        supervisor.call(UseAdapters(()))
+        np.testing.assert_allclose(logits(), plain, atol=1e-4)
+    finally:
+        supervisor.close()

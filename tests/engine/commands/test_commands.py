@@ -10,10 +10,16 @@ import numpy as np
 import pytest
 
 from converter.gguf_writer import string
+from converter.convert import convert
+from converter.lora import convert_lora
 from engine.__main__ import main
+from engine.commands.model_choice import adapter_choice
 from engine.launch import child_environment, python_command
+from engine.protocol import Adapter
 from tests.engine.vision.vectors import CASES, FOLDER
 from tests.helpers.gguf_files import edited
+from tests.helpers.adapters import make_adapter, peft_logits
+from tests.helpers.logits import relative_error
 
 FRUITS = ["--prompt", "Name three fruits.", "--temperature", "0"]
 
@@ -79,6 +85,43 @@ def test_pictures_from_the_shell(capsys, vision_model, tmp_path):
     )
     answer = json.loads(output)
     assert (status, answer["prompt_tokens"], answer["model"]["num_crops"]) == (0, len(case.arrays["input_ids"]), 4)
+
+
+def test_adapters_with_a_strength_from_the_shell(capsys, tiny, tmp_path):
+    checkpoint, model = tiny
+    folder = make_adapter(tmp_path / "adapter", checkpoint)
+    adapter = convert_lora(folder, checkpoint, tmp_path / "adapter.gguf").path
+    ids, out = list(range(1000, 1030)), tmp_path / "l.npz"
+    (tmp_path / "ids.json").write_text(json.dumps(ids))
+    for choice, scale in ((adapter, 1.0), (f"{adapter}:0.5", 0.5)):
+        command = ["logits", "--model", model, "--tokens", tmp_path / "ids.json", "--out", out, "--adapter", choice]
+        assert run(capsys, *command)[0] == 0
+        with np.load(out) as arrays:
+            assert relative_error(arrays["logits"], peft_logits(checkpoint, folder, ids, scale)[-1]) < 1e-4
+
+
+def test_a_colon_in_a_files_name_is_no_strength(tmp_path):
+    (tmp_path / "bot:2").touch()
+    assert adapter_choice(str(tmp_path / "bot:2")) == Adapter(str(tmp_path / "bot:2"), 1.0)
+    assert adapter_choice(str(tmp_path / "bot:x")) == Adapter(str(tmp_path / "bot:x"), 1.0)
+    assert adapter_choice(str(tmp_path / "bot:-0.5")) == Adapter(str(tmp_path / "bot"), -0.5)
+
+
+def test_an_import_can_merge_an_adapter(capsys, tiny, tmp_path):
+    checkpoint, _ = tiny
+    adapter = make_adapter(tmp_path / "bot", checkpoint)
+    command = ["import", checkpoint, "--merge", adapter, "--models-dir", tmp_path / "models", "--json"]
+    status, output, _ = run(capsys, *command, "--quant", "q8_0")
+    assert status == 0
+    path = tmp_path / "models" / "tiny-bot-Q8_0.gguf"
+    assert json.loads(output)["path"] == str(path)
+    expected = convert(checkpoint, tmp_path / "expected.gguf", outtype="q8_0", adapter=adapter).path
+    assert path.read_bytes() == expected.read_bytes()
+    status, _, errors = run(capsys, "import", tiny[1], "--merge", adapter, "--out", tmp_path / "x.gguf")
+    assert status == 2 and "only be merged into a checkpoint" in errors
+    status, _, errors = run(capsys, "import", checkpoint, "--merge", checkpoint, "--out", tmp_path / "x.gguf")
+    assert status == 3 and "is no LoRA adapter" in errors
+    assert not (tmp_path / "x.gguf").exists()
 
 
 def test_bench_prints_measured_figures(capsys, starter):

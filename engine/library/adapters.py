@@ -1,0 +1,78 @@
+"""Find the LoRA adapters on disk and tell which models they fit."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from converter.adapter_file import base_name, is_adapter, made_for, problem_with, rank
+from converter.errors import ConversionError
+from converter.gguf_file import GGUFHeader, read_header
+
+
+@dataclass(frozen=True)
+class AdapterCard:
+    """Hold what the library knows of one adapter file without loading it.
+
+    Attributes:
+        name: what to call it.
+        path: the GGUF file.
+        size_bytes: size on disk.
+        architecture: that of the models it fits, as llama.cpp calls it.
+        base: the model it was trained on; empty where the file does not say.
+        rank: the largest of its changes.
+    """
+
+    name: str
+    path: Path
+    size_bytes: int
+    architecture: str
+    base: str
+    rank: int
+
+
+def scan_adapters(folders: Sequence[Path]) -> list[AdapterCard]:
+    """List the adapters in `folders` and one level below, by name; damaged files are left to the list of models."""
+    cards = [card for path in _files(folders) if (card := _card(path)) is not None]
+    return sorted(cards, key=lambda card: card.name.lower())
+
+
+def adapters_for(model: Path, folders: Sequence[Path]) -> list[AdapterCard]:
+    """List the adapters that can be added to the model in a file, those trained on its very weights first."""
+    try:
+        header = read_header(model)
+    except ConversionError:
+        return []
+    fitting = []
+    for card in scan_adapters(folders):
+        adapter = _adapter_header(card.path)
+        if adapter is not None and problem_with(adapter, header) is None:
+            fitting.append((not made_for(adapter, header), card))
+    return [card for _, card in sorted(fitting, key=lambda pair: pair[0])]
+
+
+def _files(folders: Sequence[Path]) -> list[Path]:
+    return [path for folder in folders for pattern in ("*.gguf", "*/*.gguf") for path in folder.glob(pattern)]
+
+
+def _card(path: Path) -> AdapterCard | None:
+    header = _adapter_header(path)
+    if header is None:
+        return None
+    name = header.text("general.name") or path.stem
+    return AdapterCard(name, path, header.size, header.architecture, base_name(header), rank(header))
+
+
+def _adapter_header(path: Path) -> GGUFHeader | None:
+    try:
+        status = path.stat()
+        return _read(path, status.st_size, status.st_mtime_ns)
+    except (OSError, ConversionError):
+        return None
+
+
+@lru_cache(maxsize=1024)
+def _read(path: Path, size: int, stamp: int) -> GGUFHeader | None:
+    """Read a header, None for what is no adapter; size and stamp make a changed file miss the cache."""
+    header = read_header(path)
+    return header if is_adapter(header) else None
