@@ -15,6 +15,7 @@ from PySide6.QtCore import QObject, Qt, Signal
 
 from engine.errors import EngineError
 from engine.protocol import (
+    Adapter,
     Chat,
     ChatResult,
     Count,
@@ -32,6 +33,7 @@ from engine.protocol import (
     Request,
     Token,
     Unload,
+    UseAdapters,
 )
 from engine.supervisor import Supervisor, WorkerState
 
@@ -60,6 +62,7 @@ class Answering(QObject):
         """Wait for events."""
         super().__init__(parent)
         self._cancel: Callable[[], None] = lambda: None
+        self._ended = False
 
     def on_cancel(self, cancel: Callable[[], None]) -> None:
         """Say what ends it early."""
@@ -69,8 +72,16 @@ class Answering(QObject):
         """Ask for it to end; it still ends with `finished` or `failed`."""
         self._cancel()
 
+    def take_adapters(self, event: Event) -> None:
+        """End with the failure to use the adapters, if there is one, and hear no more of the answer."""
+        if isinstance(event, Failed) and not self._ended:
+            self.take(event)
+            self._cancel()
+
     def take(self, event: Event) -> None:
         """Turn an event into a signal."""
+        if self._ended:
+            return
         match event:
             case Token(text=text):
                 self.token_arrived.emit(text)
@@ -83,6 +94,7 @@ class Answering(QObject):
             case Failed():
                 self.failed.emit(event.to_error())
         if isinstance(event, Done | Failed):
+            self._ended = True
             self.deleteLater()
 
 
@@ -125,9 +137,14 @@ class EngineBridge(QObject):
         self._set_state(EngineState())
         self._submit(Unload(), lambda event: None)
 
-    def chat(self, request: Chat) -> Answering:
-        """Ask for an answer; while a model loads it waits for it."""
+    def chat(self, request: Chat, adapters: tuple[Adapter, ...] = ()) -> Answering:
+        """Ask for an answer written with these adapters; while a model loads it waits for it.
+
+        Where the adapters cannot be used the answer fails, rather than being one that is not what was asked for.
+        """
         answering = Answering(self)
+        # Both requests go at once, so that no other chat's adapters come between them.
+        self._submit(UseAdapters(adapters), answering.take_adapters)
         request_id = self._submit(request, answering.take)
         answering.on_cancel(lambda: self._supervisor.cancel(request_id))
         return answering

@@ -71,6 +71,14 @@ class OtherPages(QObject):
         self._chat.models.ready.connect(self._models.refresh)
         self._chat.models.speed_measured.connect(lambda path, speed: self._models.note_speed(Path(path), speed))
         self._bridge.state_changed.connect(self._engine_changed)
+        self._chat.models.ready.connect(self._find_adapters)
+        self._models.changed.connect(self._find_adapters)
+
+    def _find_adapters(self) -> None:
+        """Offer the chat the adapters that fit its model."""
+        path = self._bridge.state.path
+        if self._bridge.state.kind == "ready":
+            self._models.find_adapters(Path(path), lambda cards: self._chat.models.set_adapters(path, cards))
 
     def _chat_with(self, path: Path) -> None:
         self._chat.models.load(str(path))

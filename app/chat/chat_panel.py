@@ -7,6 +7,7 @@ from typing import Any
 from PySide6.QtCore import Qt, QTimer, Signal
 from PySide6.QtWidgets import QHBoxLayout, QScrollArea, QVBoxLayout, QWidget
 
+from app.chat.adapter_row import AdapterRow
 from app.engine_bridge import EngineState
 from app.settings import PRESETS
 from app.widgets.bars import LabelledSlider, ThinProgress, ValueRow
@@ -27,6 +28,7 @@ class ChatPanel(QScrollArea):
 
     sampling_changed = Signal(dict)
     system_prompt_changed = Signal(str)
+    adapter_changed = Signal(str, float)
 
     def __init__(self, parent: QWidget | None = None) -> None:
         """Make the panel."""
@@ -47,6 +49,8 @@ class ChatPanel(QScrollArea):
         self._memory = ValueRow(self.tr("Memory"))
         self._memory_bar = ThinProgress(self.tr("Memory in use"))
         self._context = ValueRow(self.tr("Context"))
+        self.adapter = AdapterRow()
+        self.adapter.changed.connect(self.adapter_changed)
         self._prepare()
         self._lay_out()
 
@@ -133,6 +137,7 @@ class ChatPanel(QScrollArea):
         layout.addWidget(self._memory)
         layout.addWidget(self._memory_bar)
         layout.addWidget(self._context)
+        layout.addWidget(self.adapter)
         layout.addSpacing(4)
         layout.addWidget(Hairline())
         layout.addWidget(WrappedLabel(self.tr("Everything stays on this computer."), "small"))

@@ -14,12 +14,12 @@ from app.chat.outcome import Remedy
 from app.chat.page import ChatPage
 from app.chat.picture_controller import PictureController
 from app.chat.services import ChatServices
-from app.chat.turns import detail_of, missing_pictures, sampling_of, shown_sampling, turns_of
+from app.chat.turns import adapter_of, detail_of, missing_pictures, sampling_of, shown_sampling, turns_of
 from app.storage.conversations import Conversation, title_from
 from app.storage.errors import StorageError
 from app.storage.messages import Message
 from engine.pictures.stored_picture import DETAIL_CROPS, Detail
-from engine.protocol import Chat, CountResult
+from engine.protocol import Adapter, Chat, CountResult
 from engine.protocol import Message as Turn
 
 DRAFT_PAUSE_MS = 300
@@ -188,7 +188,8 @@ class ChatController(QObject):
         sampling, max_tokens = sampling_of(services.settings.values, fresh.sampling)
         request = Chat(self._turns(fresh), sampling, max_tokens, num_crops=self._num_crops())
         notices = self._picture_notices()
-        answering = services.bridge.chat(request)
+        path, scale = adapter_of(fresh.sampling)
+        answering = services.bridge.chat(request, (Adapter(path, scale),) if path else ())
         generation = Generation(services.bridge, services.messages, answering, answer.id, notices)
         transcript = self._page.transcript
         if notices:
@@ -269,6 +270,7 @@ class ChatController(QObject):
     def _show_panel(self) -> None:
         values, own = self._services.settings.values, self._own_values()
         self._page.panel.set_sampling(shown_sampling(values, own))
+        self._page.panel.adapter.set_chosen(*adapter_of(own))
         self.pictures.set_detail(detail_of(values, own))
         self._page.panel.set_system_prompt(self._current.system_prompt if self._current else self._new_prompt)
 
@@ -299,6 +301,9 @@ class ChatController(QObject):
 
     def _busy(self) -> bool:
         return self._generation() is not None
+
+    def _set_adapter(self, path: str, scale: float) -> None:
+        self._set_sampling({"adapter": path, "adapter_scale": scale})
 
     def _set_sampling(self, sampling: dict[str, Any]) -> None:
         own = {**self._own_values(), **sampling}
@@ -368,6 +373,7 @@ class ChatController(QObject):
         self.pictures.ready_to_send.connect(self._send_draft)
         self.pictures.models_requested.connect(self.models_requested)
         page.panel.sampling_changed.connect(self._set_sampling)
+        page.panel.adapter_changed.connect(self._set_adapter)
         page.panel.system_prompt_changed.connect(self._set_system_prompt)
         page.empty_state.prompt_chosen.connect(self.send)
         page.empty_state.import_requested.connect(self.models_requested)

@@ -8,6 +8,7 @@ from PySide6.QtCore import QObject, Signal
 from app.chat.page import ChatPage
 from app.chat.services import ChatServices
 from app.chat.top_bar import ModelChoice
+from engine.library.adapter_card import AdapterCard
 from engine.library.folders import starter_path
 from engine.protocol import ChatResult, Load
 
@@ -78,6 +79,12 @@ class ModelController(QObject):
         self._page.top_bar.picker.set_choices(choices)
         self._engine_changed()
 
+    def set_adapters(self, path: str, cards: Sequence[AdapterCard]) -> None:
+        """Offer the adapters that fit the model in the file `path`, if that is still the loaded one."""
+        state = self._services.bridge.state
+        if state.kind == "ready" and state.path == path:
+            self._page.panel.adapter.set_choices(cards)
+
     def load(self, path: str) -> None:
         """Load a model with the settings as they are now."""
         values = self._services.settings.values
@@ -127,5 +134,7 @@ class ModelController(QObject):
         if state.kind == "ready" and self._shown_kind != "ready":
             self._services.records.note_use(Path(state.path))
             self.ready.emit()
+        if state.kind != "ready":
+            self._page.panel.adapter.set_choices(None)
         self._shown_kind = state.kind
         self.changed.emit()

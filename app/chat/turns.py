@@ -9,8 +9,8 @@ from app.settings import Values
 from app.storage.messages import Message
 from engine.errors import EngineError
 from engine.pictures.stored_picture import Detail
+from engine.protocol import MAX_ADAPTER_SCALE, Role, Sampling
 from engine.protocol import Message as Turn
-from engine.protocol import Role, Sampling
 
 # What a chat may set for itself; everything else comes from the settings.
 OWN_VALUES = ("temperature", "top_p", "top_k", "min_p")
@@ -65,6 +65,14 @@ def shown_sampling(values: Values, own: Mapping[str, Any]) -> dict[str, Any]:
     """Return what the panel shows for a chat."""
     sampling, max_tokens = sampling_of(values, own)
     return {**{name: getattr(sampling, name) for name in OWN_VALUES}, "max_tokens": max_tokens}
+
+
+def adapter_of(own: Mapping[str, Any]) -> tuple[str, float]:
+    """Return the file and the strength of the adapter that a chat has chosen; an empty path is none."""
+    path, scale = own.get("adapter"), own.get("adapter_scale", 1.0)
+    if not isinstance(path, str) or not path or not _is_number(scale) or abs(scale) > MAX_ADAPTER_SCALE:
+        return "", 1.0
+    return path, float(scale)
 
 
 def _is_number(value: object) -> bool:

@@ -9,6 +9,7 @@ models.note_speed(path, tokens_per_second)
 models.remove(entry, trash=True)        # then `changed`, or `remove_failed(ModelEntry, str)`
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -19,6 +20,7 @@ from PySide6.QtCore import QFile, QObject, QTimer, Signal
 from app.background import Background
 from app.settings import Settings
 from app.storage.models import ModelRecords
+from engine.library.adapter_card import AdapterCard
 from engine.library.folders import builtin_models_dir, starter_path
 from engine.library.model_card import ModelCard
 
@@ -89,8 +91,13 @@ class ModelList(QObject):
             self._scan_again = True
             return
         self._scanning = True
-        folders = list(dict.fromkeys([self.folder, self._default_folder, builtin_models_dir()]))
+        folders = self._folders()
         self._background.run(lambda: _scan(folders), self._show_cards)
+
+    def find_adapters(self, model: Path, on_found: Callable[[list[AdapterCard]], object]) -> None:
+        """Look for the adapters that fit a model and hand them over."""
+        folders = self._folders()
+        self._background.run(lambda: _adapters_for(model, folders), on_found)
 
     def find(self, path: Path) -> ModelEntry | None:
         """Return the entry of a file, or None."""
@@ -114,6 +121,9 @@ class ModelList(QObject):
     def remove(self, entry: ModelEntry, *, trash: bool = True) -> None:
         """Take a model off the list; its file goes to the trash or for good, but one used in place stays."""
         self._background.run(lambda: _remove(entry.card, trash), lambda problem: self._removed(entry, problem))
+
+    def _folders(self) -> list[Path]:
+        return list(dict.fromkeys([self.folder, self._default_folder, builtin_models_dir()]))
 
     def _removed(self, entry: ModelEntry, problem: str | None) -> None:
         if problem is not None:
@@ -164,6 +174,12 @@ def _scan(folders: list[Path]) -> list[ModelCard]:
     from engine.library.scanner import scan
 
     return list({card.path: card for card in scan(folders)}.values())
+
+
+def _adapters_for(model: Path, folders: list[Path]) -> list[AdapterCard]:
+    from engine.library.adapters import adapters_for
+
+    return adapters_for(model, folders)
 
 
 def _add_reference(folder: Path, path: Path) -> None:

@@ -1,34 +1,13 @@
 """Find the LoRA adapters on disk and tell which models they fit."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
 from converter.adapter_file import base_name, is_adapter, made_for, problem_with, rank
 from converter.errors import ConversionError
 from converter.gguf_file import GGUFHeader, read_header
-
-
-@dataclass(frozen=True)
-class AdapterCard:
-    """Hold what the library knows of one adapter file without loading it.
-
-    Attributes:
-        name: what to call it.
-        path: the GGUF file.
-        size_bytes: size on disk.
-        architecture: that of the models it fits, as llama.cpp calls it.
-        base: the model it was trained on; empty where the file does not say.
-        rank: the largest of its changes.
-    """
-
-    name: str
-    path: Path
-    size_bytes: int
-    architecture: str
-    base: str
-    rank: int
+from engine.library.adapter_card import AdapterCard
 
 
 def scan_adapters(folders: Sequence[Path]) -> list[AdapterCard]:

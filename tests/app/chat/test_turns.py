@@ -4,7 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from app.chat.outcome import Outcome, outcome_of
-from app.chat.turns import detail_of, missing_pictures, sampling_of, shown_sampling, turns_of
+from app.chat.turns import adapter_of, detail_of, missing_pictures, sampling_of, shown_sampling, turns_of
 from app.settings import Values
 from app.storage.messages import AnswerStats, Message
 from app.storage.pictures import AttachedPicture
@@ -84,6 +84,15 @@ def test_a_chats_own_values_come_before_the_settings() -> None:
     assert (sampling.temperature, sampling.top_p, sampling.seed, length) == (1.0, 0.5, 7, 0)
     assert shown_sampling(values, {})["max_tokens"] == 100
     assert sampling_of(values, {"temperature": -5, "max_tokens": -1}) == (values.sampling(), 100)
+
+
+def test_the_adapter_of_a_chat_is_kept_beside_its_values() -> None:
+    own = {"temperature": 1.0, "adapter": "bot.gguf", "adapter_scale": 0.5}
+    assert adapter_of(own) == ("bot.gguf", 0.5)
+    assert sampling_of(Values(), own)[0].temperature == 1.0
+    for damaged in ({}, {"adapter": 3}, {"adapter": ""}, {"adapter": "a", "adapter_scale": "big"}):
+        assert adapter_of(damaged) == ("", 1.0)
+    assert adapter_of({"adapter": "a", "adapter_scale": 1e9}) == ("", 1.0)
 
 
 def test_how_an_answer_ended_is_told_in_words() -> None:

@@ -9,16 +9,16 @@ import sys
 import numpy as np
 import pytest
 
-from converter.gguf_writer import string
 from converter.convert import convert
+from converter.gguf_writer import string
 from converter.lora import convert_lora
 from engine.__main__ import main
 from engine.commands.model_choice import adapter_choice
 from engine.launch import child_environment, python_command
 from engine.protocol import Adapter
 from tests.engine.vision.vectors import CASES, FOLDER
-from tests.helpers.gguf_files import edited
 from tests.helpers.adapters import make_adapter, peft_logits
+from tests.helpers.gguf_files import edited
 from tests.helpers.logits import relative_error
 
 FRUITS = ["--prompt", "Name three fruits.", "--temperature", "0"]

@@ -6,7 +6,8 @@ import pytest
 
 from converter.convert import convert
 from converter.lora import convert_lora
-from engine.library.adapters import AdapterCard, adapters_for, scan_adapters
+from engine.library.adapter_card import AdapterCard
+from engine.library.adapters import adapters_for, scan_adapters
 from engine.library.scanner import read_card, scan
 from tests.helpers.adapters import make_adapter
 
