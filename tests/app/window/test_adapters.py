@@ -83,7 +83,7 @@ def test_each_chat_has_its_own_adapter(qtbot: QtBot, adapter: Path, open_window:
     application.chat.open(second.id)
     assert adapter_button(application).text() == "Babbler ▾"
     choose(qtbot, application, "none")
-    assert application.chat.current is not None and "adapter" not in application.chat.current.sampling
+    assert application.chat.current is not None and not application.chat.current.sampling["adapter"]
 
 
 def test_sampling_and_adapter_do_not_forget_each_other(qtbot: QtBot, adapter: Path, open_window: Opener) -> None:
