@@ -18,7 +18,9 @@ SMALLEST_MODEL = 256 * 1024 * 1024
 
 _FILE_NAME = "threads.json"
 _SECONDS = 0.5
-_ROUNDS = 5
+_FEWEST_ROUNDS = 2
+_MOST_ROUNDS = 8
+_ROUNDS_PER_LOSS = 4
 _BATCH = 8
 _SHORTEST_CONVERSATION = 64
 # Less than this share of a step is noise, for which the usual choice is not given up.
@@ -36,8 +38,8 @@ class Threads:
 def calibrate(context: Context, usual: Threads, cores: int, clock: Callable[[], float] = time.perf_counter) -> Threads:
     """Measure a few steps of each kind with the threads that could be better than the usual ones.
 
-    Takes about a second, more only where a single step does. The context is empty afterwards and has the threads that
-    were chosen. Raises EngineError, `cancelled` too.
+    Takes about a second; a model so slow that this says nothing keeps the usual threads. The context is empty
+    afterwards and has the threads that were chosen. Raises EngineError, `cancelled` too.
     """
     if context.limit < _SHORTEST_CONVERSATION:
         return usual
@@ -64,19 +66,24 @@ def calibrate(context: Context, usual: Threads, cores: int, clock: Callable[[], 
 def fastest(step: Callable[[int], None], candidates: Sequence[int], clock: Callable[[], float]) -> int:
     """Give the candidate with the shortest steps; the first one unless another is clearly better.
 
-    The candidates take turns, so that what else the machine does meets all of them.
+    The candidates take turns, so that what else the machine does meets all of them, and two turns are the least that
+    says anything.
     """
-    times: dict[int, list[float]] = {candidate: [] for candidate in candidates}
+
+    def seconds(candidate: int) -> float:
+        started = clock()
+        step(candidate)
+        return clock() - started
+
     usual = candidates[0]
     end = clock() + _SECONDS
-    for _ in range(_ROUNDS):
-        for candidate in candidates:
-            if times[usual] and clock() + statistics.median(times[usual]) > end:
-                return _best(times, usual)
-            started = clock()
-            step(candidate)
-            times[candidate].append(clock() - started)
-    return _best(times, usual)
+    if len(candidates) == 1 or _FEWEST_ROUNDS * len(candidates) * seconds(usual) > 2 * _SECONDS:
+        return usual
+    rounds: list[dict[int, float]] = []
+    while len(rounds) < _FEWEST_ROUNDS or (len(rounds) < _MOST_ROUNDS and clock() + sum(rounds[-1].values()) < end):
+        rounds.append({candidate: seconds(candidate) for candidate in candidates})
+    better = [candidate for candidate in candidates if _is_better(candidate, usual, rounds)]
+    return min(better, key=lambda candidate: _median(candidate, rounds), default=usual)
 
 
 class ThreadCache:
@@ -117,10 +124,14 @@ def _candidates(usual: int, cores: int) -> tuple[int, ...]:
     return tuple(dict.fromkeys(tried))
 
 
-def _best(times: dict[int, list[float]], usual: int) -> int:
-    medians = {candidate: statistics.median(taken) for candidate, taken in times.items() if taken}
-    best = min(medians, key=lambda candidate: medians[candidate])
-    return best if medians[best] < medians[usual] * (1 - _GAIN) else usual
+def _is_better(candidate: int, usual: int, rounds: Sequence[dict[int, float]]) -> bool:
+    """Tell whether a candidate was faster than the usual one by more than noise, and nearly always."""
+    losses = sum(each[candidate] >= each[usual] * (1 - _GAIN) for each in rounds)
+    return losses <= len(rounds) // _ROUNDS_PER_LOSS
+
+
+def _median(candidate: int, rounds: Sequence[dict[int, float]]) -> float:
+    return statistics.median(each[candidate] for each in rounds)
 
 
 def _ignore(*progress: object) -> None:

@@ -14,15 +14,15 @@ from engine.runtime.session import Session
 
 
 class Machine:
-    """Take a time for each step that depends on the number of threads."""
+    """Take a time for each step that depends on the number of threads; `hiccups` are steps that take ten times that."""
 
-    def __init__(self, seconds):
-        self.seconds, self.now, self.steps = seconds, 0.0, []
+    def __init__(self, seconds, hiccups=()):
+        self.seconds, self.hiccups, self.now, self.steps = seconds, hiccups, 0.0, []
 
     def step(self, threads):
         """Do a step."""
         self.steps.append(threads)
-        self.now += self.seconds[threads]
+        self.now += self.seconds[threads] * (10 if len(self.steps) in self.hiccups else 1)
 
     def choose(self):
         """Choose among the numbers, the first one being the usual."""
@@ -43,17 +43,23 @@ def test_the_usual_number_stays_unless_another_is_clearly_faster(seconds, chosen
     assert Machine(seconds).choose() == chosen
 
 
-def test_a_slow_model_is_not_measured_for_long():
-    for seconds in (0.1, 0.3, 2.0):
-        machine = Machine({7: seconds, 8: seconds, 4: seconds})
-        assert machine.choose() == 7
-        assert machine.now <= max(0.5, seconds)
+def test_what_else_the_machine_does_is_no_reason():
+    assert Machine({1: 0.05, 2: 0.049}, hiccups=(4,)).choose() == 1
+    assert Machine({1: 0.01, 2: 0.011}, hiccups=(2, 4)).choose() == 1
+    assert Machine({1: 0.01, 2: 0.005}, hiccups=(5,)).choose() == 2
+
+
+@pytest.mark.parametrize("seconds", [0.001, 0.1, 0.15, 0.2, 0.3, 2.0])
+def test_a_slow_model_is_not_measured_for_long(seconds):
+    machine = Machine({7: seconds, 8: seconds, 4: seconds})
+    assert machine.choose() == 7
+    assert machine.now <= 2 * 0.5 + seconds
 
 
 def test_the_candidates_take_turns():
     machine = Machine({1: 0.01, 2: 0.01})
     machine.choose()
-    assert machine.steps == [1, 2] * 5
+    assert machine.steps[1:] == [1, 2] * 8
 
 
 def test_a_calibrated_context_is_empty_and_computes_as_before(load_session, tiny, token_ids):
