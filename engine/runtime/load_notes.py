@@ -16,8 +16,8 @@ _OWN_TEMPLATE = "Phi-3's own is used."
 
 
 def load_notes(header: ModelFile, chat_format: ChatFormat) -> tuple[LoadNote, ...]:
-    """Give the notes on a file of the Phi-3 family; files of other families get none."""
-    return tuple(_notes(header, chat_format)) if header.is_family else ()
+    """Give the notes on a file with a model or a vocabulary of the Phi-3 family; other files get none."""
+    return tuple(_notes(header, chat_format))
 
 
 def _notes(header: ModelFile, chat_format: ChatFormat) -> Iterator[LoadNote]:
@@ -26,7 +26,11 @@ def _notes(header: ModelFile, chat_format: ChatFormat) -> Iterator[LoadNote]:
             yield LoadNote(fault.code, _message(fault, chat_format), fault.repairable)
     if chat_format.template_problem and not any(fault.code == _TEMPLATE for fault in header.faults):
         yield LoadNote(_TEMPLATE, f"{chat_format.template_problem.message} {_OWN_TEMPLATE}")
-    if not chat_format.ids_are_exact and not any(fault.code == "tokenizer" for fault in header.faults):
+    if (
+        header.is_family
+        and not chat_format.ids_are_exact
+        and not any(fault.code == "tokenizer" for fault in header.faults)
+    ):
         sentence = (
             "The file does not say which chat tokens swallow the white space after them: messages that begin with "
             "white space may be read otherwise than the model learned. Importing its checkpoint helps."

@@ -23,10 +23,10 @@ HEAD = EMBEDDING // HEADS
 REAL_SOURCE = bootstrap.cache_folder() / bootstrap.STARTER_PACKAGE
 
 
-def llama_layout(path, mixed=False, **metadata):
+def llama_layout(path, mixed=False, vocabulary=VOCABULARY, **metadata):
     """Write a random model in the Llama layout, its matrices in q4_1; `mixed` gives one value matrix another type."""
     random = np.random.default_rng(5)
-    shapes = {"token_embd.weight": (VOCABULARY, EMBEDDING), "output_norm.weight": (EMBEDDING,)}
+    shapes = {"token_embd.weight": (vocabulary, EMBEDDING), "output_norm.weight": (EMBEDDING,)}
     layer = {
         "attn_norm": (EMBEDDING,),
         "ffn_norm": (EMBEDDING,),
@@ -49,7 +49,7 @@ def llama_layout(path, mixed=False, **metadata):
         spec = TensorSpec(name, shape, TENSOR_TYPES[type_name])
         tensors.append(TensorToWrite(spec, ArrayRows(packed, shape), lambda rows: rows))
     sizes = {
-        "vocab_size": VOCABULARY,
+        "vocab_size": vocabulary,
         "block_count": LAYERS,
         "context_length": 512,
         "embedding_length": EMBEDDING,

@@ -13,6 +13,7 @@ from converter.repair import repair
 from engine.protocol import Chat, Load, Message, Sampling
 from engine.runtime.cancellation import Cancellation
 from engine.runtime.session import Session
+from tests.converter.test_starter import llama_layout
 from tests.helpers.checkpoints import TOKENIZER, make_phi3
 from tests.helpers.fixtures import DATA, unpack_checkpoint
 from tests.helpers.gguf_files import edited
@@ -135,6 +136,14 @@ def test_a_tokenizer_of_the_family_without_flags_is_noted(load, small, tmp_path)
     changes = {"tokenizer.ggml.tokens": strings(tokens)}
     _, notes = load(edited(small, tmp_path / "m.gguf", changes, FLAGS))
     assert not notes["added_tokens"].repairable
+
+
+def test_a_phi_3_vocabulary_is_known_in_the_layout_of_another_family(load, small, tmp_path, mini_tokenizer):
+    vocabulary = {key: value for key, value in read_header(small).metadata.items() if key.startswith("tokenizer.")}
+    path = llama_layout(tmp_path / "m.gguf", vocabulary=32064, **(vocabulary | FOREIGN))
+    session, notes = load(path)
+    assert {code: note.repairable for code, note in notes.items()} == {"chat_template": False}
+    assert session_ids(session, CONVERSATIONS[1]) == reference_ids(CONVERSATIONS[1], mini_tokenizer)
 
 
 @pytest.mark.parametrize(
