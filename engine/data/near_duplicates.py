@@ -13,6 +13,8 @@ DEFAULT_THRESHOLD = 0.8
 
 _PERMUTATIONS = 128
 _WORDS_PER_SHINGLE = 3
+# The index cannot be asked for more; comparing candidates can.
+_STRICTEST = 0.95
 # Bounds the memory of one update: that many rows of 128 numbers.
 _BATCH = 4096
 # Scripts without spaces between words count by the character.
@@ -35,7 +37,8 @@ class NearDuplicates:
         self._library: Any = training_library("datasketch", "Finding near-duplicates")
         self._threshold = threshold
         # Candidates are compared again, so missing one weighs more than one too many.
-        self._index = self._library.MinHashLSH(threshold=threshold, num_perm=_PERMUTATIONS, weights=(0.2, 0.8))
+        nearest = min(threshold, _STRICTEST)
+        self._index = self._library.MinHashLSH(threshold=nearest, num_perm=_PERMUTATIONS, weights=(0.2, 0.8))
         self._signatures: dict[int, Any] = {}
 
     def leader(self, number: int, example: Example) -> int:

@@ -301,7 +301,7 @@ NAMES = (
 COLUMNS = st.sampled_from(NAMES)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(st.dictionaries(COLUMNS, JSON_VALUES, max_size=5))
 def test_no_row_breaks_the_reader(tmp_path_factory, row):
     path = tmp_path_factory.mktemp("rows") / "rows.jsonl"
