@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from converter.gguf_file import GGUFHeader, MetadataType
-from converter.metadata import ADAPTER_BASE_KEY, BASE_FINGERPRINT_KEY, FINGERPRINT_KEY
+from converter.metadata import ADAPTER_BASE_KEY, BASE_FINGERPRINT_KEY, FINGERPRINT_KEY, SOURCE_NAME_KEY
 
 TYPE_KEY, ADAPTER = "general.type", "adapter"
 METHOD_KEY, LORA = "adapter.type", "lora"
@@ -36,6 +36,14 @@ def made_for(adapter: GGUFHeader, model: GGUFHeader) -> bool:
     return wanted != "" and wanted == model.text(FINGERPRINT_KEY)
 
 
+def made_for_another(adapter: GGUFHeader, model: GGUFHeader) -> bool:
+    """Tell whether an adapter was trained on other weights; copies in another precision go by their name."""
+    wanted, known = adapter.text(BASE_FINGERPRINT_KEY), model.text(FINGERPRINT_KEY)
+    if not wanted or not known or wanted == known:
+        return False
+    return base_name(adapter) != model.text(SOURCE_NAME_KEY)
+
+
 def problem_with(adapter: GGUFHeader, model: GGUFHeader) -> str | None:
     """Say in words why an adapter cannot be added to a model; None where it can."""
     if not is_adapter(adapter) or adapter.text(METHOD_KEY) != LORA:
@@ -45,9 +53,6 @@ def problem_with(adapter: GGUFHeader, model: GGUFHeader) -> str | None:
     alpha = adapter.metadata.get(ALPHA_KEY)
     if alpha is not None and alpha.type is not MetadataType.FLOAT32:
         return "its strength is damaged"
-    wanted, known = adapter.text(BASE_FINGERPRINT_KEY), model.text(FINGERPRINT_KEY)
-    if wanted and known and wanted != known:
-        return f"it was trained on other weights ({base_name(adapter) or 'unknown'})"
     return next(_misfits(adapter, model), None)
 
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 
-from converter.adapter_file import base_name, is_adapter, made_for, problem_with, rank
+from converter.adapter_file import base_name, is_adapter, made_for, made_for_another, problem_with, rank
 from converter.errors import ConversionError
 from converter.gguf_file import GGUFHeader, read_header
 from engine.library.adapter_card import AdapterCard
@@ -17,7 +17,7 @@ def scan_adapters(folders: Sequence[Path]) -> list[AdapterCard]:
 
 
 def adapters_for(model: Path, folders: Sequence[Path]) -> list[AdapterCard]:
-    """List the adapters that can be added to the model in a file, those trained on its very weights first."""
+    """List the adapters for the model in a file, those trained on its very weights first, others of its shapes then."""
     try:
         header = read_header(model)
     except ConversionError:
@@ -25,7 +25,7 @@ def adapters_for(model: Path, folders: Sequence[Path]) -> list[AdapterCard]:
     fitting = []
     for card in scan_adapters(folders):
         adapter = _adapter_header(card.path)
-        if adapter is not None and problem_with(adapter, header) is None:
+        if adapter is not None and problem_with(adapter, header) is None and not made_for_another(adapter, header):
             fitting.append((not made_for(adapter, header), card))
     return [card for _, card in sorted(fitting, key=lambda pair: pair[0])]
 

@@ -68,10 +68,10 @@ def approximation(file: ModelFile, problem: EngineError) -> str:
     return " ".join(filter(None, [sentence, *more]))
 
 
-def no_adapters() -> EngineError:
-    """Make the error for adapters on a model that runs on PyTorch."""
+def takes_no_adapters() -> EngineError:
+    """Make the error for an adapter beside a model that runs on PyTorch."""
     sentence = "PyTorch, which computes this model exactly, takes no adapters."
-    return EngineError("model_unsupported", sentence, "Load it without one, or with the runtime llama.cpp.")
+    return EngineError("model_unsupported", sentence, "Load the model without one.")
 
 
 def _problem(file: ModelFile, request: Load) -> EngineError | None:
@@ -84,7 +84,7 @@ def _problem(file: ModelFile, request: Load) -> EngineError | None:
     if request.runtime == "llama.cpp":
         return EngineError("model_unsupported", "PyTorch computes it exactly.", "Load it with that runtime.")
     if request.adapters:
-        return no_adapters()
+        return takes_no_adapters()
     if importlib.util.find_spec("torch") is None:
         sentence = "PyTorch, which computes this model exactly, is not installed."
         return EngineError("model_unsupported", sentence, "Install the training extra.")

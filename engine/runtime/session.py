@@ -31,7 +31,7 @@ from engine.runtime.calibration import SMALLEST_MODEL, ThreadCache, Threads, cal
 from engine.runtime.cancellation import Cancellation
 from engine.runtime.context import Context, Embeddings, Progress
 from engine.runtime.context_plan import ContextPlan
-from engine.runtime.exact_runtime import ExactRuntime, approximation, no_adapters, open_exactly
+from engine.runtime.exact_runtime import ExactRuntime, approximation, open_exactly, takes_no_adapters
 from engine.runtime.generation import Generation
 from engine.runtime.hardware import (
     choose_threads,
@@ -97,8 +97,9 @@ class Session:
         model, context, _ = self._loaded()
         if not (isinstance(model, LanguageModel) and isinstance(context, Context)):
             if request.adapters:
-                raise no_adapters()
-        elif model.adapters.choose(request.adapters):
+                raise takes_no_adapters()
+            return
+        if model.adapters.choose(request.adapters):
             context.adapters_changed()
             model.adapters.free_unused()
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from converter.adapter_file import base_name, is_adapter, made_for, problem_with, rank
+from converter.adapter_file import base_name, is_adapter, made_for, made_for_another, problem_with, rank
 from converter.ggml_types import TENSOR_TYPES
 from converter.gguf_file import read_header
 from converter.gguf_writer import float32, string, uint32
@@ -36,10 +36,19 @@ def test_an_adapter_fits_the_model_it_was_trained_on(adapter, model):
     assert (base_name(adapter), rank(adapter)) == ("mini", 4)
 
 
+def test_other_weights_are_told_by_fingerprint_and_name(adapter, model):
+    other = _with(model, phidelity__source__fingerprint=string("other"))
+    assert not made_for(adapter, other)
+    assert not made_for_another(adapter, other)  # a copy in another precision has the same name
+    assert made_for_another(adapter, _with(other, phidelity__source__name=string("tuned")))
+    assert not made_for_another(adapter, model)
+    assert problem_with(adapter, other) is None
+
+
 def test_without_fingerprints_the_shapes_decide(adapter, model):
     bare = replace(model, metadata={"general.architecture": string("phi3")})
     assert problem_with(adapter, bare) is None
-    assert not made_for(adapter, bare)
+    assert not made_for(adapter, bare) and not made_for_another(adapter, bare)
 
 
 @pytest.mark.parametrize(
@@ -49,7 +58,6 @@ def test_without_fingerprints_the_shapes_decide(adapter, model):
         ({"adapter__type": string("control_vector")}, "no LoRA adapter"),
         ({"general__architecture": string("granite_swa")}, "architecture 'granite_swa', not 'phi3'"),
         ({"adapter__lora__alpha": uint32(8)}, "strength is damaged"),
-        ({"phidelity__adapter__base_fingerprint": string("other")}, r"other weights \(mini\)"),
     ],
 )
 def test_metadata_of_another_kind_is_named(adapter, model, changes, reason):

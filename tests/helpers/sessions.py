@@ -16,10 +16,10 @@ from engine.runtime.session import Session
 def session_logits(
     log: NativeLog, path: Path, ids: Sequence[int], *adapters: tuple[Path, float]
 ) -> NDArray[np.float32]:
-    """Load a model with adapters and their scales, and return the logits after the last of `ids`."""
+    """Load a model in llama.cpp with adapters and their scales, and return the logits after the last of `ids`."""
     session = Session(log)
-    load = Load(str(path), adapters=tuple(Adapter(str(adapter), scale) for adapter, scale in adapters))
-    session.load(load, Cancellation(), lambda fraction: None)
+    chosen = tuple(Adapter(str(adapter), scale) for adapter, scale in adapters)
+    session.load(Load(str(path), adapters=chosen, runtime="llama.cpp"), Cancellation(), lambda fraction: None)
     try:
         with tempfile.TemporaryDirectory() as folder:
             out = Path(folder) / "logits.npz"

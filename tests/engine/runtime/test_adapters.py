@@ -163,6 +163,13 @@ def test_adapters_need_a_model(load_session, tiny):
         use(session)
 
 
+def test_pytorch_takes_no_adapters(load_session, small, adapters):
+    session = load_session(small[1], runtime="pytorch")
+    use(session)
+    with pytest.raises(EngineError, match="takes no adapters"):
+        use(session, (adapters[0][1], 1.0))
+
+
 def test_a_model_is_no_adapter_and_an_adapter_no_model(load_session, tiny, adapters):
     session = load_session(tiny[1])
     with pytest.raises(EngineError, match="no LoRA adapter"):
