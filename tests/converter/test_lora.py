@@ -39,9 +39,9 @@ def bases(tmp_path_factory):
         if variant not in made:
             folder = tmp_path_factory.mktemp("lora") / variant
             if variant == "moe":
-                make_phimoe(folder, vocab_size=VOCABULARY, num_local_experts=4)
+                make_phimoe(folder, vocab_size=VOCABULARY, num_local_experts=4, tokenizer=False)
             else:
-                make_phi3(folder, variant, vocab_size=VOCABULARY, pad_token_id=0)
+                make_phi3(folder, variant, vocab_size=VOCABULARY, pad_token_id=0, tokenizer=False)
             made[variant] = folder, convert(folder, folder.with_suffix(".gguf"), outtype="f32").path
         return made[variant]
 
