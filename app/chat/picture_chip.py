@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from PySide6.QtCore import QSize, Qt, Signal
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QLineEdit, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QLineEdit, QSizePolicy, QVBoxLayout, QWidget
 
 from app.chat.picture_thumbnail import PictureThumbnail
 from app.storage.pictures import AttachedPicture
@@ -12,7 +12,7 @@ from app.widgets.bars import ThinProgress
 from app.widgets.buttons import Button
 
 THUMBNAIL = QSize(56, 44)
-TEXT_WIDTH = 106
+TEXT_WIDTH = 112
 LONGEST_ALT_TEXT = 500
 
 
@@ -29,6 +29,7 @@ class PictureChip(QFrame):
         self._picture: AttachedPicture | None = None
         self._name = name
         self.setProperty("kind", "chip")
+        self.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
         self._thumbnail = PictureThumbnail(theme, THUMBNAIL)
         self._thumbnail.clicked.connect(self.opened)
         self._thumbnail.setEnabled(False)
