@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QMimeData, QObject, QStandardPaths, Signal
 from PySide6.QtWidgets import QFileDialog
@@ -11,14 +12,15 @@ from app.background import Background
 from app.chat.model_controller import ModelController
 from app.chat.page import ChatPage
 from app.chat.picture_chip import PictureChip
-from app.chat.picture_intake import PictureIntake
-from app.chat.picture_viewer import PictureViewer
 from app.chat.services import ChatServices
 from app.storage.errors import StorageError
 from app.storage.pictures import AttachedPicture
 from app.widgets.picture_sources import PictureSource, name_filter, picture_sources
 from engine.errors import EngineError
 from engine.pictures.stored_picture import Detail, StoredPicture
+
+if TYPE_CHECKING:  # the window does not wait for it at its start
+    from app.chat.picture_intake import PictureIntake
 
 
 @dataclass
@@ -50,9 +52,7 @@ class PictureController(QObject):
         self._chat_has_pictures = False
         self._waits_to_send = False
         self._background = Background(self)
-        self._intake = PictureIntake(services.pictures.folder, self)
-        self._intake.taken.connect(self._taken)
-        self._intake.refused.connect(self._refused)
+        self._intake: PictureIntake | None = None
         composer, line = page.composer, page.composer.no_vision
         composer.attach_requested.connect(self.choose_files)
         composer.pictures_offered.connect(self.attach_from)
@@ -109,7 +109,7 @@ class PictureController(QObject):
             self._tray.show_refusal("")
         for source in sources:
             arrival = _Arrival(self._conversation_id, source.name, self._tray.add(source.name))
-            self._arrivals[self._intake.begin(source)] = arrival
+            self._arrivals[self._ready_intake().begin(source)] = arrival
         self.refresh_line()
 
     def may_send(self) -> bool:
@@ -140,6 +140,8 @@ class PictureController(QObject):
 
     def view(self, pictures: Sequence[AttachedPicture], index: int) -> None:
         """Show pictures large."""
+        from app.chat.picture_viewer import PictureViewer
+
         viewer = PictureViewer(pictures, index, self._background, self._page.window())
         viewer.finished.connect(viewer.deleteLater)
         viewer.open()
@@ -161,8 +163,19 @@ class PictureController(QObject):
 
     def close(self) -> None:
         """Leave out what is still on its way in."""
-        self._intake.close()
+        if self._intake is not None:
+            self._intake.close()
         self._background.close()
+
+    def _ready_intake(self) -> "PictureIntake":
+        """Make the intake when the first picture comes."""
+        if self._intake is None:
+            from app.chat.picture_intake import PictureIntake
+
+            self._intake = PictureIntake(self._services.pictures.folder, self)
+            self._intake.taken.connect(self._taken)
+            self._intake.refused.connect(self._refused)
+        return self._intake
 
     def _taken(self, ticket: int, stored: StoredPicture) -> None:
         arrival = self._arrivals.pop(ticket)
@@ -202,7 +215,7 @@ class PictureController(QObject):
     def _removed(self, chip: PictureChip) -> None:
         for ticket, arrival in list(self._arrivals.items()):
             if arrival.chip is chip:
-                self._intake.cancel(ticket)
+                self._ready_intake().cancel(ticket)
                 del self._arrivals[ticket]
         if self._waits_to_send and not self._tray.is_waiting:
             self.stop_waiting()

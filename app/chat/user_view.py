@@ -14,6 +14,7 @@ from app.chat.prose import ProseView
 from app.storage.messages import Message
 from app.theme import Theme
 from app.widgets.buttons import Button
+from app.widgets.labels import Label
 from app.widgets.text_field import TextField
 
 BUBBLE_SHARE = 0.8
@@ -139,6 +140,10 @@ class _Editor(QFrame):
         send = Button(self.tr("Send"), "primary")
         send.clicked.connect(self._send)
         buttons = QHBoxLayout()
+        if message.pictures:
+            count = len(message.pictures)
+            stays = self.tr("The picture stays.") if count == 1 else self.tr("The {0} pictures stay.").format(count)
+            buttons.addWidget(Label(stays, "small"))
         buttons.addStretch()
         buttons.addWidget(cancel)
         buttons.addWidget(send)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from PySide6.QtCore import QSize, Qt
 from PySide6.QtGui import QImage
-from PySide6.QtWidgets import QWidget
+from PySide6.QtWidgets import QLabel, QWidget
 from pytestqt.qtbot import QtBot
 
 from app.chat.asks import TranscriptAsks
@@ -100,11 +100,12 @@ def test_a_lost_thumbnail_keeps_its_place(parent: QWidget, theme: Theme, picture
 def test_editing_may_leave_the_pictures_alone(
     parent: QWidget, theme: Theme, pictures: tuple[AttachedPicture, ...]
 ) -> None:
-    view, _ = shown(parent, theme, "Look", pictures[:1])
+    view, _ = shown(parent, theme, "Look", pictures[:2])
     submitted: list[tuple[int, str]] = []
     view._asks.edit_submitted.connect(lambda message, text: submitted.append((message, text)))
     view.begin_edit()
     assert view._editor is not None
+    assert "The 2 pictures stay." in [label.text() for label in view._editor.findChildren(QLabel)]
     view._editor._text.setPlainText("")
     view._editor._send()
     assert submitted == [(7, "")]
