@@ -14,7 +14,7 @@ from app.chat.outcome import Remedy
 from app.chat.page import ChatPage
 from app.chat.picture_controller import PictureController
 from app.chat.services import ChatServices
-from app.chat.turns import adapter_of, detail_of, missing_pictures, sampling_of, shown_sampling, turns_of
+from app.chat.turns import adapter_of, detail_of, sampling_of, shown_sampling, turns_of
 from app.storage.conversations import Conversation, title_from
 from app.storage.errors import StorageError
 from app.storage.messages import Message
@@ -187,7 +187,7 @@ class ChatController(QObject):
         fresh = services.conversations.get(conversation.id) or conversation
         sampling, max_tokens = sampling_of(services.settings.values, fresh.sampling)
         request = Chat(self._turns(fresh), sampling, max_tokens, num_crops=self._num_crops())
-        notices = self._picture_notices()
+        notices = self.pictures.notices(self._path)
         path, scale = adapter_of(fresh.sampling)
         answering = services.bridge.chat(request, (Adapter(path, scale),) if path else ())
         generation = Generation(services.bridge, services.messages, answering, answer.id, notices)
@@ -208,17 +208,6 @@ class ChatController(QObject):
         """Return what the model is told of the chat that is shown; one that sees no pictures gets the words alone."""
         with_pictures = self.models.sees_pictures is not False
         return turns_of(conversation.system_prompt, self._path, with_pictures=with_pictures)
-
-    def _picture_notices(self) -> list[str]:
-        """Say which pictures of the chat an answer will not be about."""
-        if not any(message.pictures for message in self._path):
-            return []
-        if self.models.sees_pictures is False:
-            sentence = self.tr("{0} sees no pictures: this answer is to the words alone.")
-            return [sentence.format(self.models.title)]
-        if missing_pictures(self._path):
-            return [self.tr("A picture of this chat is no longer on the disk and was left out.")]
-        return []
 
     def _num_crops(self) -> int:
         return DETAIL_CROPS[detail_of(self._services.settings.values, self._own_values())]
@@ -318,12 +307,6 @@ class ChatController(QObject):
         self.pictures.set_detail(detail)
         self._show_tokens()
 
-    def _open_picture(self, message_id: int, index: int) -> None:
-        """Show a picture of the chat large; from there the arrows lead to all others of the chat."""
-        before = [message for message in self._path if message.id < message_id]
-        pictures = [picture for message in self._path for picture in message.pictures]
-        self.pictures.view(pictures, sum(len(message.pictures) for message in before) + index)
-
     def _set_system_prompt(self, text: str) -> None:
         if self._current is None:
             self._new_prompt = text
@@ -383,7 +366,7 @@ class ChatController(QObject):
         asks.edit_submitted.connect(self.edit)
         asks.version_requested.connect(self.switch_version)
         asks.remedy_requested.connect(self._apply_remedy)
-        asks.picture_opened.connect(self._open_picture)
+        asks.picture_opened.connect(lambda message_id, index: self.pictures.view_message(self._path, message_id, index))
         self.models.models_requested.connect(self.models_requested)
         self.models.ready.connect(self._show_tokens)
 

@@ -13,7 +13,9 @@ from app.chat.model_controller import ModelController
 from app.chat.page import ChatPage
 from app.chat.picture_chip import PictureChip
 from app.chat.services import ChatServices
+from app.chat.turns import missing_pictures
 from app.storage.errors import StorageError
+from app.storage.messages import Message
 from app.storage.pictures import AttachedPicture
 from app.widgets.picture_sources import PictureSource, name_filter, picture_sources
 from engine.errors import EngineError
@@ -145,6 +147,22 @@ class PictureController(QObject):
         viewer = PictureViewer(pictures, index, self._background, self._page.window())
         viewer.finished.connect(viewer.deleteLater)
         viewer.open()
+
+    def view_message(self, path: Sequence[Message], message_id: int, index: int) -> None:
+        """Show a picture of a message large; from there the arrows lead to all others of the chat."""
+        before = sum(len(message.pictures) for message in path if message.id < message_id)
+        self.view([picture for message in path for picture in message.pictures], before + index)
+
+    def notices(self, path: Sequence[Message]) -> list[str]:
+        """Say which pictures of a chat its next answer will not be about."""
+        if not any(message.pictures for message in path):
+            return []
+        if self._models.sees_pictures is False:
+            sentence = self.tr("{0} sees no pictures: this answer is to the words alone.")
+            return [sentence.format(self._models.title)]
+        if missing_pictures(path):
+            return [self.tr("A picture of this chat is no longer on the disk and was left out.")]
+        return []
 
     def refresh_line(self) -> None:
         """Say that the model sees no pictures, while there are some."""
