@@ -67,6 +67,14 @@ def token_ids(header: GGUFHeader) -> dict[str, int]:
     return {token: number for number, token in enumerate(tokens.decoded())} if isinstance(tokens, StringArray) else {}
 
 
+def forbids_marker(header: GGUFHeader) -> bool:
+    """Tell whether the name contains "phi-3" though llama.cpp cannot load the vocabulary then, of whatever family."""
+    if MARKER.search(header.text("general.name")) is None:
+        return False
+    ids = token_ids(header)
+    return bool(ids) and not all(token in ids for token in MARKER_NEEDS)
+
+
 def wants_marker(header: GGUFHeader) -> bool:
     """Tell whether the name should contain "phi-3"."""
     flags = header.text(ADDED_TOKENS_KEY)
@@ -131,9 +139,8 @@ def _moe_faults(header: GGUFHeader) -> Iterator[Fault]:
 
 
 def _name_faults(header: GGUFHeader) -> Iterator[Fault]:
-    ids = token_ids(header)
     marked = MARKER.search(header.text("general.name")) is not None
-    if marked and ids and not all(token in ids for token in MARKER_NEEDS):
+    if forbids_marker(header):
         yield Fault("name_marker", 'The name contains "phi-3", with which llama.cpp cannot load this vocabulary.', True)
     elif not marked and wants_marker(header):
         message = 'The name lacks "phi-3", without which llama.cpp reads chats otherwise than the model learned them.'

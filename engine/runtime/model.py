@@ -23,6 +23,7 @@ from engine.runtime.vocabulary_file import metadata_text, vocabulary_of
 CELL_PADDING = 256  # llama.cpp rounds the size of a context up to a multiple of this
 
 _OVERRIDE_INTEGER = 0
+_OVERRIDE_TEXT = 3
 _ALL_F32 = 0
 _GUESSED = 1024
 
@@ -190,12 +191,24 @@ def _load(
     params = llama.llama_model_default_params()
     params.n_gpu_layers = gpu_layers
     params.progress_callback = callback
-    if header.original_context_length and short_cells != header.original_context_length:
-        # llama.cpp compares the padded size of the context with this value when it chooses the factors.
-        overrides = (llama.llama_model_kv_override * 2)()
-        overrides[0].tag = _OVERRIDE_INTEGER
-        overrides[0].key = f"{header.architecture}.rope.scaling.original_context_length".encode()
-        overrides[0].value.val_i64 = short_cells
-        params.kv_overrides = overrides
+    overrides = _overrides(header, short_cells)
+    params.kv_overrides = overrides
     log.clear()
     return llama.llama_model_load_from_file(str(header.path).encode(), params)
+
+
+def _overrides(header: ModelFile, short_cells: int) -> Any:
+    """Give what llama.cpp is to read in the place of some of the file's metadata, with an empty entry at the end."""
+    # llama.cpp compares the padded size of the context with this value when it chooses the factors.
+    moved_line = header.original_context_length and short_cells != header.original_context_length
+    entries = (llama.llama_model_kv_override * 3)()
+    used = 0
+    if moved_line:
+        key = f"{header.architecture}.rope.scaling.original_context_length"
+        entries[used].tag, entries[used].key = _OVERRIDE_INTEGER, key.encode()
+        entries[used].value.val_i64 = short_cells
+        used += 1
+    if header.name_misleads:
+        entries[used].tag, entries[used].key = _OVERRIDE_TEXT, b"general.name"
+        entries[used].value.val_str = b"model"
+    return entries

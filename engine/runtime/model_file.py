@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from converter.adapter_file import is_adapter
 from converter.errors import ConversionError
-from converter.faults import Fault, find_faults, is_family
+from converter.faults import Fault, find_faults, forbids_marker, is_family
 from converter.gguf_file import GGUFHeader, read_header
 from converter.metadata import (
     FAITHFUL_CONTEXT_KEY,
@@ -48,6 +48,7 @@ class ModelFile:
         is_phi3small: whether PyTorch could compute it exactly.
         exact: what PyTorch needs to know for that; None for other models and where the file does not say it.
         full_precision: whether the weights are kept in 32 bits.
+        name_misleads: whether llama.cpp takes the model for a Phi-3 by its name, and cannot load it for that reason.
         is_family: whether the file holds a model of the Phi-3 family.
         faults: what keeps such a file from computing what its reference does, as far as the header tells.
     """
@@ -66,6 +67,7 @@ class ModelFile:
     is_phi3small: bool
     exact: Phi3SmallConfig | None
     full_precision: bool
+    name_misleads: bool
     is_family: bool
     faults: tuple[Fault, ...]
 
@@ -104,6 +106,7 @@ class ModelFile:
             is_phi3small=is_phi3small(header),
             exact=exact_config(header),
             full_precision=header.number("general.file_type", -1) == _ALL_F32,
+            name_misleads=forbids_marker(header),
             is_family=is_family(header),
             faults=find_faults(header),
         )

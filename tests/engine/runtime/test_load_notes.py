@@ -138,6 +138,16 @@ def test_a_tokenizer_of_the_family_without_flags_is_noted(load, small, tmp_path)
     assert not notes["added_tokens"].repairable
 
 
+@pytest.mark.parametrize("make", [llama_like, qwen_like])
+def test_a_name_with_phi_3_does_not_keep_another_family_from_loading(load, tmp_path, make):
+    """In llama.cpp it does: the name makes it look for tokens that the vocabulary does not have."""
+    plain = make(tmp_path / "plain.gguf")
+    session, notes = load(edited(plain, tmp_path / "m.gguf", {"general.name": string("My phi-3 merge")}))
+    assert notes == {}
+    assert session._model.name == "My phi-3 merge"
+    assert session_ids(session, CONVERSATIONS[1]) == session_ids(load(plain)[0], CONVERSATIONS[1])
+
+
 def test_a_phi_3_vocabulary_is_known_in_the_layout_of_another_family(load, small, tmp_path, mini_tokenizer):
     vocabulary = {key: value for key, value in read_header(small).metadata.items() if key.startswith("tokenizer.")}
     path = llama_layout(tmp_path / "m.gguf", vocabulary=32064, **(vocabulary | FOREIGN))
