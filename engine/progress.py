@@ -10,24 +10,26 @@ from engine.protocol import Event, Notice, Progress, Stage
 
 _SECONDS_BETWEEN_REPORTS = 0.1
 _READING = ("prefill", "reread")
-# The time for a few tokens says little about the time for many.
+# A few tokens are read slower than many; fewer yet say nothing.
 _TOKENS_FOR_PACE = 32
+_FEWEST_TOKENS = 8.0
 
 
 class ReadingPace:
     """Remember how fast the loaded model has last read tokens; `seconds_per_token` is None until it has."""
 
     def __init__(self) -> None:
-        self.seconds_per_token: float | None = None
+        self.forget()
 
     def forget(self) -> None:
         """Begin anew, for another model."""
-        self.seconds_per_token = None
+        self.seconds_per_token: float | None = None
+        self._tokens = _FEWEST_TOKENS
 
     def note(self, tokens: float, seconds: float) -> None:
-        """Take the time in which tokens were read."""
-        if tokens >= _TOKENS_FOR_PACE:
-            self.seconds_per_token = seconds / tokens
+        """Take the time in which tokens were read; that of few only while there is nothing better."""
+        if tokens >= min(self._tokens, _TOKENS_FOR_PACE):
+            self.seconds_per_token, self._tokens = seconds / tokens, tokens
 
 
 class Reporter:

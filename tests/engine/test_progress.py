@@ -58,6 +58,15 @@ def test_a_few_tokens_and_other_work_say_nothing_about_the_speed(report, clock):
     assert [event.seconds_left for event in sent if event.done == 0] == [None, None, None]
 
 
+def test_some_tokens_tell_the_speed_until_more_have_been_read(report, clock):
+    make, sent = report
+    for seconds_per_token, tokens in ((0.2, 12), (0.3, 9), (0.1, 40), (0.3, 12)):
+        read(make(), clock, "prefill", seconds_per_token, 0, tokens)
+    read(make(), clock, "reread", 0.1, 0, 4000)
+    estimates = [event.seconds_left for event in sent if event.done == 0]
+    assert estimates == [None, 1.8, 8.0, 1.2, 400.0]
+
+
 def test_another_model_has_another_speed(report, clock):
     make, sent = report
     read(make(), clock, "prefill", 0.05, 0, 100)
