@@ -27,7 +27,7 @@ def words_of(text: str) -> list[str]:
 
 
 class NearDuplicates:
-    """Compare each example with the first of every group of similar ones; half a kilobyte stays of each such."""
+    """Compare each example with the first of every group of similar ones; about five kilobytes stay of each such."""
 
     def __init__(self, threshold: float = DEFAULT_THRESHOLD) -> None:
         """Take the least share of word triples (Jaccard) that near-duplicates have in common.
