@@ -11,7 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from engine.protocol import MAX_THREADS
+from engine.runtime.cancellation import Cancellation
 from engine.runtime.context import Context
+from engine.runtime.hardware import physical_cores, processor_name
+from engine.runtime.model import LanguageModel
 
 SMALLEST_MODEL = 256 * 1024 * 1024
 """Below so many bytes of weights a token takes so little time that the choice cannot matter."""
@@ -33,6 +36,27 @@ class Threads:
 
     decode: int
     batch: int
+
+
+def measured_threads(
+    context: Context, model: LanguageModel, folder: Path, usual: Threads, cancellation: Cancellation
+) -> Threads:
+    """Give a context the threads that measured best, now or at an earlier load, and return them.
+
+    A small model keeps the usual ones. Raises EngineError `cancelled`.
+    """
+    if model.size_bytes < SMALLEST_MODEL:
+        return usual
+    cores, cache = physical_cores(), ThreadCache(folder)
+    parts = (processor_name(), f"{cores} cores", model.architecture, model.quantization, str(model.size_bytes))
+    key = ", ".join(parts)
+    threads = cache.find(key)
+    if threads is None:
+        context.start(cancellation)
+        threads = calibrate(context, usual, cores)
+        cache.keep(key, threads)
+    context.set_threads(threads.decode, threads.batch)
+    return threads
 
 
 def calibrate(context: Context, usual: Threads, cores: int, clock: Callable[[], float] = time.perf_counter) -> Threads:

@@ -51,7 +51,7 @@ def merged_logits(checkpoint, ids, factors, scale):
 @pytest.mark.parametrize("scale", [1.0, 0.5])
 def test_an_adapter_equals_its_merged_weights(load_session, tiny, token_ids, adapter, factors, scale):
     checkpoint, path = tiny
-    context = load_session(path, adapters=(Adapter(str(adapter), scale),))._context
+    context = load_session(path, adapters=(Adapter(str(adapter), scale),)).opened.context
     ids = token_ids[:40]
     context.fill(ids, lambda *progress: None)
     merged = merged_logits(checkpoint, ids, factors, scale)
@@ -70,8 +70,8 @@ def adapters(tiny, tmp_path_factory):
 
 def evaluate(session, ids):
     """Give the logits after `ids`, and how many of them did not have to be evaluated."""
-    reused = session._context.fill(ids, lambda *progress: None)
-    return session._context.logits(), reused
+    reused = session.opened.context.fill(ids, lambda *progress: None)
+    return session.opened.context.logits(), reused
 
 
 def use(session, *adapters):
@@ -81,7 +81,7 @@ def use(session, *adapters):
 def test_adapters_are_switched_without_loading_the_model_again(load_session, tiny, token_ids, adapters):
     ids = token_ids[:30]
     session = load_session(tiny[1])
-    model = session._model.handle
+    model = session.opened.model.handle
     plain, _ = evaluate(session, ids)
     for number, scale in ((0, 1.0), (1, 1.0), (1, 0.25)):
         folder, path = adapters[number]
@@ -92,7 +92,7 @@ def test_adapters_are_switched_without_loading_the_model_again(load_session, tin
     use(session)
     again, _ = evaluate(session, ids)
     np.testing.assert_array_equal(again, plain)
-    assert session._model.handle is model
+    assert session.opened.model.handle is model
 
 
 def test_the_same_adapters_keep_the_conversation(load_session, tiny, token_ids, adapters):

@@ -6,7 +6,7 @@ import pytest
 
 from engine.errors import EngineError
 from engine.protocol import Load
-from engine.runtime import session as session_module
+from engine.runtime import calibration
 from engine.runtime.calibration import ThreadCache, Threads, calibrate, fastest
 from engine.runtime.cancellation import Cancellation
 from engine.runtime.hardware import physical_cores, processor_name
@@ -63,7 +63,7 @@ def test_the_candidates_take_turns():
 
 
 def test_a_calibrated_context_is_empty_and_computes_as_before(load_session, tiny, token_ids):
-    context, prompt = load_session(tiny[1])._context, token_ids[:40]
+    context, prompt = load_session(tiny[1]).opened.context, token_ids[:40]
     context.fill(prompt, lambda *_: None)
     before = context.logits()
     cores = physical_cores()
@@ -75,7 +75,7 @@ def test_a_calibrated_context_is_empty_and_computes_as_before(load_session, tiny
 
 
 def test_a_calibration_can_be_cancelled(load_session, tiny):
-    context, cancellation = load_session(tiny[1])._context, Cancellation()
+    context, cancellation = load_session(tiny[1]).opened.context, Cancellation()
     context.start(cancellation)
     cancellation.request()
     with pytest.raises(EngineError) as failure:
@@ -92,8 +92,8 @@ def counted(monkeypatch):
         calls.append(arguments)
         return calibrate(*arguments)
 
-    monkeypatch.setattr(session_module, "calibrate", count)
-    monkeypatch.setattr(session_module, "SMALLEST_MODEL", 0)
+    monkeypatch.setattr(calibration, "calibrate", count)
+    monkeypatch.setattr(calibration, "SMALLEST_MODEL", 0)
     return calls
 
 

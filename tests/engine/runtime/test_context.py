@@ -16,7 +16,7 @@ def quiet(stage, done, total):
 
 
 def fresh_logits(load_session, path, ids):
-    context = load_session(path)._context
+    context = load_session(path).opened.context
     context.fill(ids, quiet)
     return context.logits()
 
@@ -27,7 +27,7 @@ def assert_same(first, second):
 
 def test_logits_equal_the_reference_while_the_context_grows(load_session, tiny, token_ids):
     checkpoint, path = tiny
-    context = load_session(path)._context
+    context = load_session(path).opened.context
     assert context.cells == 1024
     assert context.fill(token_ids[:64], quiet) == 0
     reference = reference_logits(checkpoint, token_ids[:1025], slice(None))
@@ -42,7 +42,7 @@ def test_logits_equal_the_reference_while_the_context_grows(load_session, tiny, 
 
 
 def test_a_short_conversation_gives_memory_back(load_session, tiny, token_ids):
-    context = load_session(tiny[1])._context
+    context = load_session(tiny[1]).opened.context
     context.fill(token_ids[:1200], quiet)
     assert context.cells == 2048
     context.fill(token_ids[600:700], quiet)
@@ -50,7 +50,7 @@ def test_a_short_conversation_gives_memory_back(load_session, tiny, token_ids):
 
 
 def test_only_what_differs_is_evaluated_again(load_session, tiny, token_ids):
-    context = load_session(tiny[1])._context
+    context = load_session(tiny[1]).opened.context
     context.fill(token_ids[:200], quiet)
     changed = [*token_ids[:120], *token_ids[300:340]]
     evaluated = []
@@ -60,7 +60,7 @@ def test_only_what_differs_is_evaluated_again(load_session, tiny, token_ids):
 
 
 def test_the_same_prompt_again_evaluates_its_last_token(load_session, tiny, token_ids):
-    context = load_session(tiny[1])._context
+    context = load_session(tiny[1]).opened.context
     context.fill(token_ids[:50], quiet)
     first = context.logits()
     assert context.fill(token_ids[:50], quiet) == 49
@@ -70,7 +70,7 @@ def test_the_same_prompt_again_evaluates_its_last_token(load_session, tiny, toke
 @pytest.mark.parametrize("length", [LONGROPE_LINE - 1, LONGROPE_LINE, LONGROPE_LINE + 1, 700])
 def test_longrope_equals_the_reference_on_both_sides_of_the_line(load_session, longrope, token_ids, length):
     checkpoint, path = longrope
-    context = load_session(path)._context
+    context = load_session(path).opened.context
     context.fill(token_ids[:length], quiet)
     reference = reference_logits(checkpoint, token_ids[:length], slice(-1, None))
     assert relative_error(context.logits()[None], reference) < 1e-3
@@ -78,7 +78,7 @@ def test_longrope_equals_the_reference_on_both_sides_of_the_line(load_session, l
 
 def test_a_sequence_that_crosses_the_line_is_read_again(load_session, longrope, token_ids):
     checkpoint, path = longrope
-    context = load_session(path)._context
+    context = load_session(path).opened.context
     context.fill(token_ids[: LONGROPE_LINE - 1], quiet)
     stages = []
     for length in range(LONGROPE_LINE, LONGROPE_LINE + 3):
@@ -89,7 +89,7 @@ def test_a_sequence_that_crosses_the_line_is_read_again(load_session, longrope, 
 
 
 def test_a_longer_prompt_is_read_again_and_a_shorter_one_goes_back(load_session, longrope, token_ids):
-    context = load_session(longrope[1])._context
+    context = load_session(longrope[1]).opened.context
     seen = []
     for length in (200, 400, 200):
         context.fill(token_ids[:length], lambda stage, done, total: seen.append((stage, total)))
@@ -98,7 +98,7 @@ def test_a_longer_prompt_is_read_again_and_a_shorter_one_goes_back(load_session,
 
 
 def test_a_cancelled_evaluation_leaves_a_context_that_can_go_on(load_session, tiny, token_ids):
-    context = load_session(tiny[1])._context
+    context = load_session(tiny[1]).opened.context
     cancellation = Cancellation()
     context.start(cancellation)
 
@@ -119,8 +119,8 @@ def test_a_cancelled_evaluation_leaves_a_context_that_can_go_on(load_session, ti
 def test_a_sliding_window_equals_the_reference_with_reuse_and_growth(load_session, windowed, token_ids):
     checkpoint, path = windowed
     session = load_session(path)
-    assert session._model.architecture == "granite_swa"
-    context = session._context
+    assert session.opened.model.architecture == "granite_swa"
+    context = session.opened.context
     context.fill(token_ids[:900], quiet)
     # Back before the window of what was evaluated, then over the size of the first context.
     turn = [*token_ids[:300], *token_ids[900:1000], *token_ids[:700]]
@@ -142,7 +142,7 @@ class AskedAfterTheCheck(Cancellation):
 
 
 def test_native_code_stops_in_the_middle_of_a_batch(load_session, tiny, token_ids):
-    context = load_session(tiny[1])._context
+    context = load_session(tiny[1]).opened.context
     context.fill(token_ids[:10], quiet)
     context.start(AskedAfterTheCheck())
     with pytest.raises(EngineError) as failure:
@@ -155,7 +155,7 @@ def test_native_code_stops_in_the_middle_of_a_batch(load_session, tiny, token_id
 
 
 def test_growth_without_memory_changes_nothing(load_session, tiny, token_ids, monkeypatch):
-    context = load_session(tiny[1])._context
+    context = load_session(tiny[1]).opened.context
     context.fill(token_ids[:1024], quiet)
     monkeypatch.setattr(context_module, "free_memory", lambda: 0)
     with pytest.raises(EngineError) as failure:
@@ -168,7 +168,7 @@ def test_growth_without_memory_changes_nothing(load_session, tiny, token_ids, mo
 
 
 def test_a_context_that_could_not_be_opened_can_be_used_later(load_session, longrope, token_ids, monkeypatch):
-    context = load_session(longrope[1])._context
+    context = load_session(longrope[1]).opened.context
     context.fill(token_ids[:200], quiet)
     monkeypatch.setattr(context, "_open", lambda cells: (_ for _ in ()).throw(EngineError("out_of_memory", "No.")))
     with pytest.raises(EngineError):

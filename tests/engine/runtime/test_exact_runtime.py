@@ -135,7 +135,7 @@ def test_a_cancelled_load_leaves_no_model(native_log, small):
         session.load(Load(str(small[1])), cancellation, lambda fraction: cancellation.request())
     assert failure.value.code == "cancelled"
     with pytest.raises(EngineError, match="No model is loaded"):
-        session._loaded()
+        _ = session.opened
 
 
 def test_the_gpu_takes_what_fits(monkeypatch, small):

@@ -44,7 +44,7 @@ def reference_ids(turns, tokenizer):
 
 
 def session_ids(session, turns):
-    return session._prompts.encode([Message(role, content) for role, content in turns], 0)
+    return session.opened.prompts.encode([Message(role, content) for role, content in turns], 0)
 
 
 @pytest.fixture(scope="module")
@@ -97,7 +97,7 @@ def test_chats_get_the_references_ids(load, small, tmp_path, mini_tokenizer, cha
     assert all("Phi-3's own is used" in note.message for note in notes.values())
     for turns in CONVERSATIONS:
         assert session_ids(session, turns) == reference_ids(turns, mini_tokenizer)
-    assert all(session._model.vocabulary.is_end(token) for token in (32000, 32001, 32007))
+    assert all(session.opened.model.vocabulary.is_end(token) for token in (32000, 32001, 32007))
 
 
 def test_what_is_noted_as_repairable_is_cured(load, small, tmp_path):
@@ -144,7 +144,7 @@ def test_a_name_with_phi_3_does_not_keep_another_family_from_loading(load, tmp_p
     plain = make(tmp_path / "plain.gguf")
     session, notes = load(edited(plain, tmp_path / "m.gguf", {"general.name": string("My phi-3 merge")}))
     assert notes == {}
-    assert session._model.name == "My phi-3 merge"
+    assert session.opened.model.name == "My phi-3 merge"
     assert session_ids(session, CONVERSATIONS[1]) == session_ids(load(plain)[0], CONVERSATIONS[1])
 
 
@@ -167,7 +167,7 @@ def test_other_families_keep_their_templates_and_get_no_note(load, tmp_path, mak
     session, notes = load(make(tmp_path / "m.gguf"))
     assert notes == {}
     assert session_ids(session, [("user", "Hi 😀")])[: len(ids)] == ids
-    assert session._model.vocabulary.is_end(end)
+    assert session.opened.model.vocabulary.is_end(end)
     result = session.chat(
         Chat((Message("user", "Hi"),), Sampling(temperature=0), max_tokens=3),
         Cancellation(),

@@ -9,7 +9,7 @@ import pytest
 from converter.convert import convert
 from engine.errors import EngineError
 from engine.protocol import Adapter, Count, Load, Logits, Message
-from engine.runtime import session as session_module
+from engine.runtime import open_model as opening
 from engine.runtime.cancellation import Cancellation
 from engine.runtime.read_ahead import read_ahead
 from engine.runtime.session import Session
@@ -50,12 +50,12 @@ def test_a_file_is_read_ahead_in_steps_that_can_be_stopped(tiny):
 
 
 def test_the_context_is_at_most_what_the_model_was_trained_for(load_session, tiny):
-    assert load_session(tiny[1], context=99999)._context.limit == 4096
-    assert load_session(tiny[1])._context.limit == 4096
+    assert load_session(tiny[1], context=99999).opened.context.limit == 4096
+    assert load_session(tiny[1]).opened.context.limit == 4096
 
 
 def test_the_vocabulary_ends_answers_where_phi_3_does(load_session, tiny):
-    vocabulary = load_session(tiny[1])._model.vocabulary
+    vocabulary = load_session(tiny[1]).opened.model.vocabulary
     ends = [token for token in (1, 2, 31999, 32000, 32001, 32006, 32007, 32010) if vocabulary.is_end(token)]
     assert ends == [2, 32000, 32001, 32007]
 
@@ -65,14 +65,14 @@ def test_the_stop_ids_of_the_checkpoint_end_answers(load_session, tiny, tmp_path
     shutil.copytree(tiny[0], folder)
     (folder / "generation_config.json").write_text('{"eos_token_id": [32000, 32003]}')
     path = convert(folder, tmp_path / "own-stops.gguf", outtype="bf16").path
-    assert load_session(path)._model.vocabulary.is_end(32003)
-    assert not load_session(tiny[1])._model.vocabulary.is_end(32003)
+    assert load_session(path).opened.model.vocabulary.is_end(32003)
+    assert not load_session(tiny[1]).opened.model.vocabulary.is_end(32003)
 
 
 def test_pieces_join_to_the_text(load_session, tiny, starter):
     text = "Grüße, 漢字 and 👩‍👩‍👧 \x00!"
     for path in (tiny[1], starter):
-        vocabulary = load_session(path)._model.vocabulary
+        vocabulary = load_session(path).opened.model.vocabulary
         joined = b"".join(vocabulary.piece(token) for token in vocabulary.encode(text)).decode()
         assert joined.removeprefix(" " if vocabulary.adds_space else "") == text
 
@@ -152,7 +152,7 @@ def test_a_file_without_a_context_length(native_log, tiny, tmp_path):
 
 
 def test_a_model_larger_than_the_memory(native_log, tiny, monkeypatch):
-    monkeypatch.setattr(session_module, "free_memory", lambda: 1_000_000)
+    monkeypatch.setattr(opening, "free_memory", lambda: 1_000_000)
     assert failure_of(native_log, tiny[1]).code == "out_of_memory"
 
 

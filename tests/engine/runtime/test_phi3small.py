@@ -26,7 +26,7 @@ def test_logits_equal_the_reference_without_clamps(load_session, small, tmp_path
 @pytest.mark.parametrize("runtime", ["llama.cpp", "pytorch"])
 def test_masked_tokens_are_never_sampled(load_session, small, runtime):
     session = load_session(small[1], runtime=runtime)
-    model = session._model
+    model = session.opened.model
     bias = model.sampling_bias
     assert len(model.masked_tokens) > 90
     assert np.isneginf(bias[model.masked_tokens]).all()

@@ -114,8 +114,8 @@ def test_an_answer_that_crosses_the_line_keeps_its_pictures(seeing, tmp_path):
     stages = []
     result = answer(seeing, Chat((one,), GREEDY, 4100 - length, num_crops=16), on_progress=lambda *a: stages.append(a))
     assert result.context_tokens > 4096 and ("reread", 0, 4097) in stages
-    held = list(seeing._context.tokens)
-    ours = seeing._context.logits()
+    held = list(seeing.opened.context.tokens)
+    ours = seeing.opened.context.logits()
     ids = tuple(-1 if token < 0 else token for token in held)
     fresh = logits(seeing, tmp_path, tokens=ids, pictures=(str(PICTURES[2]),), num_crops=16)
     assert np.linalg.norm(ours - fresh["logits"]) < 1e-4 * np.linalg.norm(ours)

@@ -22,7 +22,7 @@ def quiet(stage, done, total):
     ],
 )
 def test_the_same_tokens_are_drawn(load_session, tiny, token_ids, sampling):
-    context = load_session(tiny[1])._context
+    context = load_session(tiny[1]).opened.context
     prompt = token_ids[:20]
     context.fill(prompt, quiet)
     logits = context.logits()

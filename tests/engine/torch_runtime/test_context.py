@@ -23,7 +23,7 @@ def vectors(case):
 
 
 def fresh_logits(load_session, path, ids):
-    context = load_session(path)._context
+    context = load_session(path).opened.context
     context.fill(ids, quiet)
     return context.logits()
 
@@ -34,7 +34,7 @@ def assert_same(first, second):
 
 def test_logits_equal_the_reference_while_the_context_grows(load_session, small):
     ids, positions, logits = vectors("seq3000")
-    context = load_session(small[1])._context
+    context = load_session(small[1]).opened.context
     assert context.cells == 1024
     filled = 0
     for position, expected in zip(positions, logits, strict=True):
@@ -47,7 +47,7 @@ def test_logits_equal_the_reference_while_the_context_grows(load_session, small)
 
 def test_single_tokens_continue_a_prompt(load_session, small):
     ids, positions, logits = vectors("seq3000")
-    context = load_session(small[1])._context
+    context = load_session(small[1]).opened.context
     context.fill(ids[:1085], quiet)
     for position in range(1085, 1089):
         context.append(ids[position], quiet)
@@ -58,7 +58,7 @@ def test_single_tokens_continue_a_prompt(load_session, small):
 
 def test_a_short_conversation_gives_memory_back(load_session, small):
     ids, _, _ = vectors("seq3000")
-    context = load_session(small[1])._context
+    context = load_session(small[1]).opened.context
     context.fill(ids[:1200], quiet)
     assert context.cells == 2048
     context.fill(ids[600:700], quiet)
@@ -67,7 +67,7 @@ def test_a_short_conversation_gives_memory_back(load_session, small):
 
 def test_only_what_differs_is_evaluated_again(load_session, small):
     ids, _, _ = vectors("seq3000")
-    context = load_session(small[1])._context
+    context = load_session(small[1]).opened.context
     context.fill(ids[:200], quiet)
     changed = [*ids[:120], *ids[300:340]]
     evaluated = []
@@ -79,7 +79,7 @@ def test_only_what_differs_is_evaluated_again(load_session, small):
 
 def test_a_conversation_that_crosses_the_line_is_read_again(load_session, small_longrope):
     ids, _, _ = vectors("longrope_seq3000")
-    context = load_session(small_longrope[1])._context
+    context = load_session(small_longrope[1]).opened.context
     context.fill(ids[:1023], quiet)
     stages = []
     for token in ids[1023:1026]:
@@ -89,7 +89,7 @@ def test_a_conversation_that_crosses_the_line_is_read_again(load_session, small_
 
 
 def test_both_sides_of_the_line_equal_the_reference(load_session, small_longrope):
-    context = load_session(small_longrope[1])._context
+    context = load_session(small_longrope[1]).opened.context
     ids, positions, logits = vectors("longrope_seq3000")
     beyond = [index for index, position in enumerate(positions) if position >= 1024]
     assert len(beyond) > 5
@@ -106,7 +106,7 @@ def test_both_sides_of_the_line_equal_the_reference(load_session, small_longrope
 
 def test_a_longer_prompt_is_read_again_and_a_shorter_one_goes_back(load_session, small_longrope):
     ids, _, _ = vectors("longrope_seq3000")
-    context = load_session(small_longrope[1])._context
+    context = load_session(small_longrope[1]).opened.context
     seen = []
     for length in (200, 1100, 200):
         context.fill(ids[:length], lambda stage, done, total: seen.append((stage, total)))
@@ -132,7 +132,7 @@ class AskedWithinABatch(Cancellation):
 @pytest.mark.parametrize("products", [2, 9])
 def test_a_stop_within_a_batch_leaves_the_context_as_it_was(load_session, small, products):
     ids, _, _ = vectors("seq3000")
-    context = load_session(small[1])._context
+    context = load_session(small[1]).opened.context
     context.fill(ids[:100], quiet)
     context.start(AskedWithinABatch(products))
     with pytest.raises(EngineError) as failure:
@@ -146,7 +146,7 @@ def test_a_stop_within_a_batch_leaves_the_context_as_it_was(load_session, small,
 
 def test_a_stop_between_batches_keeps_what_was_read(load_session, small):
     ids, _, _ = vectors("seq3000")
-    context = load_session(small[1])._context
+    context = load_session(small[1]).opened.context
     cancellation = Cancellation()
     context.start(cancellation)
     with pytest.raises(EngineError) as failure:
@@ -161,7 +161,7 @@ def test_a_stop_between_batches_keeps_what_was_read(load_session, small):
 
 def test_growth_without_memory_changes_nothing(load_session, small, monkeypatch):
     ids, _, _ = vectors("seq3000")
-    context = load_session(small[1])._context
+    context = load_session(small[1]).opened.context
     context.fill(ids[:1024], quiet)
     monkeypatch.setattr(context_module, "free_memory", lambda: 0)
     with pytest.raises(EngineError) as failure:
@@ -174,7 +174,7 @@ def test_growth_without_memory_changes_nothing(load_session, small, monkeypatch)
 
 
 def test_an_allocation_that_fails_is_a_lack_of_memory(load_session, small, monkeypatch):
-    context = load_session(small[1])._context
+    context = load_session(small[1]).opened.context
     context.fill([1, 2, 3], quiet)
 
     def fail(*arguments, **options):
