@@ -53,13 +53,21 @@ def _sequences(checkpoint: Path, most: int) -> list[Sequence]:
         rope = config.get("rope_scaling") or config.get("rope_parameters") or {}
         original = config.get("original_max_position_embeddings") or rope.get("original_max_position_embeddings")
         has_long_rope = "long_factor" in rope
-        window = int(config.get("sliding_window") or 0)
+        window, window_name = _window(config)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         message = f"{checkpoint.name} holds no usable config.json."
         raise EngineError("model_invalid", message, "Choose the checkpoint's directory.", str(error)) from error
     limit = min(context, most) if most else context
     line = int(original or (DEFAULT_ORIGINAL_CONTEXT if has_long_rope else context))
-    return choose_sequences(limit, line, window, has_long_rope)
+    return choose_sequences(limit, line, window, has_long_rope, window_name)
+
+
+def _window(config: dict[str, Any]) -> tuple[int, str]:
+    """Return up to how many tokens attention sees everything, and what to call them."""
+    if config.get("model_type") == "phi3small":
+        blocks = config.get("blocksparse_num_local_blocks", 16)
+        return int(config.get("blocksparse_block_size", 64)) * int(blocks), "local blocks"
+    return int(config.get("sliding_window") or 0), "sliding window"
 
 
 def _reference_rows(

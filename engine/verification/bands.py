@@ -28,22 +28,27 @@ class Sequence:
     bands: tuple[Band, ...]
 
 
-def choose_sequences(context: int, original_context: int, sliding_window: int, has_long_rope: bool) -> list[Sequence]:
+def choose_sequences(
+    context: int, original_context: int, window: int, has_long_rope: bool, window_name: str = "sliding window"
+) -> list[Sequence]:
     """Choose sequences and bands for a model.
 
     Args:
         context: most tokens to compare (what the model was trained for, or less to save time).
         original_context: length above which LongRoPE's long factors apply.
-        sliding_window: tokens that a query sees; 0 for all.
+        window: tokens that a query sees, or up to which it sees all; 0 for no such number.
         has_long_rope: whether the line at `original_context` matters.
+        window_name: what to call the window.
     """
     short = min(SHORT_TOKENS, context, original_context)
     sequences = [Sequence(short, (Band("short", 0, short - 1),))]
-    if 0 < sliding_window < context:
-        length = min(2 * sliding_window, context)
-        first, last = max(0, sliding_window - EDGE_TOKENS), min(sliding_window + EDGE_TOKENS, length - 1)
-        edge = Band("edge of the sliding window", first, last)
-        beyond = Band("beyond the sliding window", max(0, length - EDGE_TOKENS), length - 1)
+    # A sequence lies on one side of the line: a longer one has other factors at all of its positions.
+    most = original_context if has_long_rope and window <= original_context + EDGE_TOKENS else context
+    if 0 < window < min(most, context):
+        length = min(2 * window, most, context)
+        first, last = max(0, window - EDGE_TOKENS), min(window + EDGE_TOKENS, length - 1)
+        edge = Band(f"edge of the {window_name}", first, last)
+        beyond = Band(f"beyond the {window_name}", max(0, length - EDGE_TOKENS), length - 1)
         sequences.append(Sequence(length, (edge, beyond)))
     if has_long_rope and original_context < context:
         below = Band("up to the LongRoPE line", original_context - EDGE_TOKENS, original_context - 1)

@@ -11,6 +11,7 @@ from engine.jobs.handle import start
 from engine.jobs.verify_model import _sequences
 from engine.library.verification_record import read_record
 from tests.helpers.checkpoints import make_phi3, make_phimoe
+from tests.helpers.fixtures import unpack_checkpoint
 
 
 @pytest.fixture(scope="module")
@@ -75,6 +76,17 @@ def test_a_line_that_is_not_named_is_the_familys_own(checkpoint: Path, tmp_path:
     del config["original_max_position_embeddings"]
     (tmp_path / "config.json").write_text(json.dumps(config))
     assert [sequence.length for sequence in _sequences(tmp_path, 0)] == [256, 4096, 4160]
+
+
+def test_phi_3_small_is_exact_beyond_its_local_blocks(tmp_path: Path) -> None:
+    checkpoint = unpack_checkpoint("phi3small-tiny", tmp_path)
+    model = convert(checkpoint, tmp_path / "small.gguf", outtype="f32").path
+    outcome = start(VerifyJob(str(model), str(checkpoint)), tmp_path / "job").wait(120)
+    assert isinstance(outcome, JobDone) and outcome.result["verified"], outcome
+    bands = {band["name"]: band for band in outcome.result["bands"]}
+    assert list(bands) == ["short", "edge of the local blocks", "beyond the local blocks"]
+    assert all(band["relative_error"] < 1e-4 for band in bands.values())
+    assert outcome.result["clamp_share"] > 0
 
 
 def test_missing_checkpoint_is_one_sentence(model: Path, tmp_path: Path) -> None:

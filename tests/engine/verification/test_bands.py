@@ -22,6 +22,17 @@ def test_long_rope_is_compared_on_both_sides() -> None:
     assert [sequence.length for sequence in sequences] == [256, 4096, 4160]
 
 
+def test_phi_3_small_is_compared_around_its_local_blocks() -> None:
+    sequences = choose_sequences(131072, 8192, 1024, True, "local blocks")
+    assert [sequence.length for sequence in sequences] == [256, 2048, 8192, 8256]
+    assert [band.name for band in sequences[1].bands] == ["edge of the local blocks", "beyond the local blocks"]
+
+
+def test_a_window_is_compared_on_one_side_of_the_line() -> None:
+    assert [sequence.length for sequence in choose_sequences(131072, 1500, 1024, True)] == [256, 1500, 1500, 1564]
+    assert [sequence.length for sequence in choose_sequences(131072, 1024, 1024, True)] == [256, 1024, 1088]
+
+
 def test_window_wider_than_the_context_is_no_case() -> None:
     assert names(131072, 131072, 262144, False) == ["short"]
 
