@@ -1,13 +1,15 @@
 """Compare stock llama.cpp and Phidelity with the reference, and write the table of docs/fidelity.md.
 
-    make fidelity                       (or: python -m benchmarks.fidelity)
+    make fidelity                       (or: python -m benchmarks.fidelity [--only TEXT])
 
 Builds small random checkpoints of the family's architectures with the real lines (sliding window 2,047, LongRoPE at
 4,096), converts each with llama.cpp's own converter and with ours, evaluates the same ids and compares rows of logits
 with transformers in float32. llama.cpp's converter comes from llama-cpp-python's source package, which pip fetches;
-both files run on the installed library, stock with a context of 8,192 tokens.
+both files run on the installed library, stock with a context of 8,192 tokens. With `--only` the models whose name has
+the text are compared, and the rows of the others stay.
 """
 
+import argparse
 import subprocess
 import sys
 import tarfile
@@ -19,7 +21,8 @@ from typing import Any
 import numpy as np
 
 from converter.convert import convert
-from engine.verification.bands import Sequence, choose_sequences
+from engine.protocol import Runtime
+from engine.verification.bands import Band, Sequence, choose_sequences
 from engine.verification.candidate import Candidate
 from engine.verification.compare import Rows, compare_rows
 from engine.verification.reference import Reference
@@ -30,6 +33,10 @@ from tests.helpers.logits import llama_logits
 PAGE = Path(__file__).parents[1] / "docs" / "fidelity.md"
 BEGIN, END = "<!-- table: make fidelity -->\n", "<!-- end -->\n"
 STOCK_CONTEXT = 8192
+HEADING = [
+    "| model | tokens | band | stock rel | stock KL | Phidelity rel | Phidelity KL |",
+    "|---|---|---|---|---|---|---|",
+]
 SOURCE_PACKAGE = "llama-cpp-python==0.3.36"
 
 
@@ -40,6 +47,7 @@ class Variant:
     name: str
     checkpoint: Path
     sequences: list[Sequence]
+    runtime: Runtime = "auto"
 
 
 def make_variants(folder: Path) -> list[Variant]:
@@ -47,7 +55,7 @@ def make_variants(folder: Path) -> list[Variant]:
     sizes: dict[str, Any] = {"num_hidden_layers": 3}
     window = {"sliding_window": 2047, **sizes}
     grouped = {"num_attention_heads": 8, "num_key_value_heads": 2}
-    plain, windowed = choose_sequences(4096, 4096, 0, False), choose_sequences(4096, 4096, 2047, False)
+    windowed = choose_sequences(4096, 4096, 2047, False)
     long = choose_sequences(8192, 4096, 0, True)
     up_to_line = choose_sequences(4096, 4096, 0, False) + long[1:2]
     return [
@@ -57,7 +65,20 @@ def make_variants(folder: Path) -> list[Variant]:
         Variant("phi-3-medium-128k", make_phi3(folder / "Phi-3-medium-128k", "mini-128k", **sizes, **grouped), long),
         Variant("phi-3.5-MoE", make_phimoe(folder / "Phi-3.5-MoE"), up_to_line),
         Variant("Phi-4-mini", make_phi3(folder / "Phi-4-mini", "phi-4-mini", **sizes), long),
-        Variant("phi-3-small-8k", unpack_checkpoint("phi3small-tiny", folder), plain[:1]),
+        *make_small_variants(folder),
+    ]
+
+
+def make_small_variants(folder: Path) -> list[Variant]:
+    """Build Phi-3-small on both runtimes; the line of its 128k model is at 1,024 tokens here."""
+    blocks = choose_sequences(4096, 4096, 1024, False, "local blocks")
+    blocks.append(Sequence(4096, (Band("far beyond the local blocks", 4080, 4095),)))
+    plain, long = (unpack_checkpoint("phi3small-tiny", folder / name) for name in ("8k", "128k"))
+    (long / "config.longrope.json").replace(long / "config.json")
+    return [
+        Variant("phi-3-small-8k, llama.cpp", plain, blocks, "llama.cpp"),
+        Variant("phi-3-small-8k, PyTorch", plain, blocks, "pytorch"),
+        Variant("phi-3-small-128k, PyTorch", long, choose_sequences(4096, 1024, 0, True), "pytorch"),
     ]
 
 
@@ -86,19 +107,16 @@ def rows_of(variant: Variant, llama_cpp: Path, ids: list[int]) -> tuple[list[Row
         rows = llama_logits(stock_path, ids[: sequence.length], n_ctx=STOCK_CONTEXT, rows=window)
         stock.append(rows[np.array(positions) - first])
     path = convert(variant.checkpoint, variant.checkpoint.with_suffix(".gguf"), outtype="f32").path
-    candidate = Candidate(path, max(sequence.length for sequence in variant.sequences))
+    candidate = Candidate(path, max(sequence.length for sequence in variant.sequences), variant.runtime)
     ours = [candidate.rows(ids, sequence, lambda: None) for sequence in variant.sequences]
     candidate.close()
     reference = Reference(variant.checkpoint)
     return stock, ours, [reference.rows(ids, sequence) for sequence in variant.sequences]
 
 
-def table(variants: list[Variant], llama_cpp: Path) -> list[str]:
-    """Compare all and return the lines of the table."""
-    lines = [
-        "| model | tokens | band | stock rel | stock KL | Phidelity rel | Phidelity KL |",
-        "|---|---|---|---|---|---|---|",
-    ]
+def compared(variants: list[Variant], llama_cpp: Path) -> list[str]:
+    """Compare variants and return their lines of the table."""
+    lines = []
     for variant in variants:
         vocabulary = 900 if "small" in variant.name else 32000
         ids = np.random.default_rng(5).integers(3, vocabulary, 8192).tolist()
@@ -117,8 +135,23 @@ def table(variants: list[Variant], llama_cpp: Path) -> list[str]:
     return lines
 
 
+def merged(old: list[str], new: list[str], names: list[str]) -> list[str]:
+    """Return the table with the lines of some models replaced, in the order of `names`."""
+    renewed = {_model(line) for line in new}
+    kept = [line for line in old if _model(line) in names and _model(line) not in renewed]
+    rows = sorted([*kept, *new], key=lambda line: names.index(_model(line)))
+    return [*HEADING, *rows]
+
+
+def _model(line: str) -> str:
+    return line.split("|")[1].strip()
+
+
 def main() -> None:
     """Fetch the source package, compare, and put the table into the page."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", default="", metavar="TEXT", help="compare models whose name has this text")
+    only = parser.parse_args().only
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         download = [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "--no-binary", ":all:"]
@@ -127,9 +160,11 @@ def main() -> None:
         with tarfile.open(package) as archive:
             archive.extractall(folder, filter="data")
         (source,) = folder.glob("llama_cpp_python-*/vendor/llama.cpp")
-        lines = table(make_variants(folder), source)
+        variants = make_variants(folder)
+        new = compared([variant for variant in variants if only in variant.name], source)
     before, _, rest = PAGE.read_text("utf-8").partition(BEGIN)
-    after = rest.partition(END)[2]
+    old, _, after = rest.partition(END)
+    lines = merged(old.splitlines(), new, [variant.name for variant in variants])
     PAGE.write_text(before + BEGIN + "\n".join(lines) + "\n" + END + after, "utf-8")
 
 

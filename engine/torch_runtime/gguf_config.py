@@ -21,6 +21,7 @@ LONG_FACTORS, SHORT_FACTORS = "rope_factors_long.weight", "rope_factors_short.we
 
 _MODEL_TYPE = "phi3small"
 _FILES_KEY = "split.count"
+_LEAST_TENSORS = 10  # in a layer
 _EXACT_KEYS = (BLOCK_SIZE_KEY, LOCAL_BLOCKS_KEY, VERTICAL_STRIDE_KEY, HOMO_HEAD_PATTERN_KEY, DENSE_LAYERS_KEY)
 
 
@@ -38,9 +39,12 @@ def exact_config(header: GGUFHeader) -> Phi3SmallConfig | None:
     if not is_phi3small(header) or not says_enough or header.number(_FILES_KEY, 1) > 1:
         return None
     config = _read(header)
-    if not _is_consistent(config, header):
+    if not _is_consistent(config, header) or not _is_filled(config, header):
         return None
-    return replace(config, rope_scaling=_rope_scaling(header)) if LONG_FACTORS in header.tensors else config
+    if LONG_FACTORS not in header.tensors:
+        return config
+    scaling = _rope_scaling(header)
+    return replace(config, rope_scaling=scaling) if min(scaling.values()) > 0 else None
 
 
 def _read(header: GGUFHeader) -> Phi3SmallConfig:
@@ -93,6 +97,16 @@ def _is_consistent(config: Phi3SmallConfig, header: GGUFHeader) -> bool:
         and config.head_dim % 2 == 0
         and config.head_dim == header.number(f"{header.architecture}.rope.dimension_count")
     )
+
+
+def _is_filled(config: Phi3SmallConfig, header: GGUFHeader) -> bool:
+    """Tell whether the largest sizes are those of weights that are there: a claim alone must not cost memory."""
+    expected = {
+        "token_embd.weight": (config.vocab_size, config.hidden_size),
+        "blk.0.ffn_down.weight": (config.hidden_size, config.ff_intermediate_size),
+    }
+    found = {name: info.shape for name, info in header.tensors.items() if name in expected}
+    return found == expected and len(header.tensors) > _LEAST_TENSORS * config.num_hidden_layers
 
 
 def _rope_scaling(header: GGUFHeader) -> dict[str, float]:

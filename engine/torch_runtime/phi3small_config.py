@@ -61,11 +61,6 @@ class Phi3SmallConfig:
         return int(scaling.get("original_max_position_embeddings", self.max_position_embeddings))
 
     @property
-    def local_tokens(self) -> int:
-        """Return up to how many tokens block-sparse attention sees everything."""
-        return self.blocksparse_block_size * self.blocksparse_num_local_blocks
-
-    @property
     def head_step(self) -> int:
         """Return by how many blocks the vertical stripes of one head are shifted against those of the head before."""
         return (

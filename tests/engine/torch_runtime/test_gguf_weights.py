@@ -97,8 +97,8 @@ def test_missing_and_misshapen_weights_are_named(small, tmp_path):
     without = edited(small[1], tmp_path / "a.gguf", {}, ["blk.2.ffn_up.bias"])
     with pytest.raises(EngineError, match=r"lacks the weights 'blk.2.ffn_up.bias'"):
         weights_of(without)
-    other = edited(small[1], tmp_path / "b.gguf", {"granite_swa.feed_forward_length": uint32(128)})
-    with pytest.raises(EngineError, match=r"'blk.0.ffn_gate.weight' do not have the shape"):
+    other = edited(small[1], tmp_path / "b.gguf", {"granite_swa.attention.head_count_kv": uint32(4)})
+    with pytest.raises(EngineError, match=r"'blk.0.attn_k.weight' do not have the shape"):
         weights_of(other)
 
 
