@@ -49,6 +49,7 @@ class Reporter:
         self._clock = clock
         self._stage: Stage | None = None
         self._started = self._sent = 0.0
+        self._expected: float | None = None
 
     def loaded(self, fraction: float) -> None:
         """Tell which part of a model is loaded."""
@@ -72,6 +73,8 @@ class Reporter:
         now = self._clock()
         if stage != self._stage:
             self._stage, self._started, self._sent = stage, now, -math.inf
+            pace = self._pace.seconds_per_token if stage in _READING else None
+            self._expected = None if pace is None else pace * total
         if stage in _READING:
             self._pace.note(done, now - self._started)
         if done < total and now - self._sent < _SECONDS_BETWEEN_REPORTS:
@@ -81,8 +84,15 @@ class Reporter:
         self._send(Progress(self._id, stage, done, total, left if left is None else round(left, 2)))
 
     def _seconds_left(self, now: float, done: float, total: float) -> float | None:
-        """Go by the speed of this stage, and at its start by that of the last one."""
-        if done:
-            return (now - self._started) / done * (total - done)
-        pace = self._pace.seconds_per_token
-        return pace * total if pace is not None and self._stage in _READING else None
+        """Go by the speed of the last reading at the start, and more and more by the speed of this one.
+
+        The first tokens of a long text are read faster than the last ones, which have more to look back at.
+        """
+        if not done:
+            return self._expected
+        taken = now - self._started
+        steady = taken / done * (total - done)
+        if self._expected is None:
+            return steady
+        part = done / total
+        return part * steady + (1 - part) * max(steady, self._expected - taken)

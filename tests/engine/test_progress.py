@@ -49,6 +49,15 @@ def test_at_the_start_it_follows_from_the_speed_of_the_last_reading(report, cloc
     assert [event.seconds_left for event in sent if event.done == 0] == [None, 200.0, 5.0]
 
 
+def test_the_last_reading_counts_less_and_less(report, clock):
+    make, sent = report
+    read(make(), clock, "prefill", 0.1, 0, 100)
+    sent.clear()
+    read(make(), clock, "reread", 0.05, 0, 10, 50, 90, 100)
+    left = [event.seconds_left for event in sent]
+    assert left == [10.0, 9.0, 5.0, 1.0, 0.0]
+
+
 def test_a_few_tokens_and_other_work_say_nothing_about_the_speed(report, clock):
     make, sent = report
     reporter = make()
