@@ -10,6 +10,7 @@ from converter.checkpoint import FLOAT_TYPES, Checkpoint
 from converter.configuration import size
 from converter.errors import ConversionError
 from converter.expert_layout import MODEL_TYPE, STACKED, hub_name, separate_changes, stacked_parameter
+from converter.fused_layers import fused_changes
 from converter.lazy_tensors import CheckpointRows, FileBytes, RowSource
 from converter.low_rank import LowRank, Transposed
 from converter.safetensors_file import read_safetensors_header
@@ -96,6 +97,8 @@ def read_adapter(folder: Path, base: Checkpoint) -> Adapter:
         _take(adapter, parts, name, CheckpointRows(tensor, adapter.file))
     for module, found in parts.items():
         _join(adapter, base, module, found)
+    if not adapter.magnitudes:
+        adapter.changes = fused_changes(adapter.changes, base)
     _check(adapter, base)
     return adapter
 
@@ -168,7 +171,8 @@ def _check(adapter: Adapter, base: Checkpoint) -> None:
         _damaged(adapter, "it is empty")
     shapes = {name: change.shape for name, change in adapter.changes.items()}
     shapes |= {name: change.vector.shape for name, change in adapter.bias_changes.items()}
-    for name, shape in shapes.items() | {(name, source.shape) for name, source in adapter.replaced.items()}:
+    replaced = {(name, source.shape) for name, source in adapter.replaced.items()}
+    for name, shape in sorted(shapes.items() | replaced):
         _check_shape(adapter, base, name, shape)
     for name, magnitude in adapter.magnitudes.items():
         _check_shape(adapter, base, name, (*magnitude.shape, base.shape(name)[-1]))

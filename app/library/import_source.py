@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from app.library.quantizations import QUANTIZATIONS, UNQUANTIZED
+from converter.adapter_file import is_adapter
 from converter.checkpoint import Checkpoint
 from converter.clip_companion import companion_file, companion_path, companion_type
 from converter.convert import ARCHITECTURES
@@ -88,7 +89,7 @@ def _inspect_gguf(path: Path) -> ImportSource:
     beside = companion_path(path)
     companion_bytes = beside.stat().st_size if beside.is_file() else 0
     estimates = {AS_IT_IS: Estimate(header.size + companion_bytes, estimate_memory(header) + companion_bytes)}
-    if present.lower() in UNQUANTIZED:
+    if present.lower() in UNQUANTIZED and not is_adapter(header):
         shape = ModelShape(
             *(
                 int(header.number(f"{header.architecture}.{key}"))

@@ -103,7 +103,7 @@ class Conversations:
         self._set(conversation_id, system_prompt=system_prompt)
 
     def set_sampling(self, conversation_id: int, sampling: Mapping[str, Any]) -> None:
-        """Remember the sampling values of a chat that differ from the settings."""
+        """Remember the sampling values of a chat that differ from the settings, and its adapter."""
         self._set(conversation_id, sampling=json.dumps(dict(sampling)))
 
     def trash(self, conversation_id: int) -> None:

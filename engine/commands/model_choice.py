@@ -5,6 +5,7 @@ import contextlib
 from pathlib import Path
 from typing import get_args
 
+from engine.library.adapters import resolve_adapter
 from engine.library.folders import resolve_model
 from engine.protocol import Adapter, Load, Runtime
 
@@ -14,11 +15,10 @@ def add_model_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--models-dir", type=Path, metavar="DIR", help="the library's folder")
     parser.add_argument(
         "--adapter",
-        type=adapter_choice,
         action="append",
         default=[],
-        metavar="FILE[:SCALE]",
-        help="LoRA adapter (.gguf) and its strength; may be given several times",
+        metavar="ADAPTER[:SCALE]",
+        help="LoRA adapter, a library name or a file, and its strength; may be given several times",
     )
     parser.add_argument("--mmproj", type=Path, metavar="FILE", help="tower of a vision model (default: beside it)")
     parser.add_argument("--context", type=int, default=0, metavar="N", help="most tokens (default: as trained)")
@@ -34,13 +34,13 @@ def add_model_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def adapter_choice(text: str) -> Adapter:
-    """Read FILE or FILE:SCALE; a file whose name ends like a scale is taken as it is."""
+def adapter_choice(text: str, models_dir: Path | None) -> Adapter:
+    """Read ADAPTER or ADAPTER:SCALE; a file whose name ends like a scale is taken as it is. Raises EngineError."""
     name, colon, scale = text.rpartition(":")
     if colon and name and not Path(text).exists():
         with contextlib.suppress(ValueError):
-            return Adapter(str(Path(name).resolve()), float(scale))
-    return Adapter(str(Path(text).resolve()))
+            return Adapter(scale=float(scale), path=str(resolve_adapter(name, models_dir).resolve()))
+    return Adapter(str(resolve_adapter(text, models_dir).resolve()))
 
 
 def load_request(arguments: argparse.Namespace) -> Load:
@@ -52,7 +52,7 @@ def load_request(arguments: argparse.Namespace) -> Load:
         batch_threads=arguments.threads,
         gpu_layers=arguments.gpu_layers,
         runtime=arguments.runtime,
-        adapters=tuple(arguments.adapter),
+        adapters=tuple(adapter_choice(text, arguments.models_dir) for text in arguments.adapter),
         companion=str(arguments.mmproj.resolve()) if arguments.mmproj else "",
     )
 

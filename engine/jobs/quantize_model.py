@@ -9,6 +9,7 @@ from typing import Any
 
 from llama_cpp import llama_cpp
 
+from converter.adapter_file import is_adapter
 from converter.errors import ConversionCancelled
 from converter.ggml_types import file_type
 from converter.gguf_file import read_header
@@ -35,7 +36,11 @@ def quantize_model(
     file; ConversionError (an unknown type among others), ConversionCancelled, OSError.
     """
     source, out = Path(job.source), Path(job.out)
-    present = quantization_name(read_header(source))
+    header = read_header(source)
+    if is_adapter(header):
+        message = f"{source.name} is an adapter, which is not quantised."
+        raise EngineError("bad_request", message, "Use it as it is; it works with its model in any quantisation.")
+    present = quantization_name(header)
     if present not in UNQUANTIZED:
         message = f"{source.name} is already quantised ({present}); doing it again would lose more than it saves."
         raise EngineError("bad_request", message, "Start from a file in F16, BF16 or F32.")

@@ -7,7 +7,9 @@ from pathlib import Path
 from converter.adapter_file import base_name, is_adapter, made_for, made_for_another, problem_with, rank
 from converter.errors import ConversionError
 from converter.gguf_file import GGUFHeader, read_header
+from engine.errors import EngineError
 from engine.library.adapter_card import AdapterCard
+from engine.library.folders import default_models_dir
 
 
 def scan_adapters(folders: Sequence[Path]) -> list[AdapterCard]:
@@ -28,6 +30,22 @@ def adapters_for(model: Path, folders: Sequence[Path]) -> list[AdapterCard]:
         if adapter is not None and problem_with(adapter, header) is None and not made_for_another(adapter, header):
             fitting.append((not made_for(adapter, header), card))
     return [card for _, card in sorted(fitting, key=lambda pair: pair[0])]
+
+
+def resolve_adapter(name: str, models_dir: Path | None = None) -> Path:
+    """Turn a library name or a path into the path of an adapter's file; raises EngineError `model_not_found`."""
+    direct = Path(name).expanduser()
+    if direct.is_file():
+        return direct
+    wanted = name.lower()
+    for card in scan_adapters([models_dir or default_models_dir()]):
+        if wanted in (card.name.lower(), card.path.stem.lower(), card.path.name.lower()):
+            return card.path
+    raise EngineError(
+        "model_not_found",
+        f"There is no adapter called {name!r} in the library and no such file.",
+        "See the names with: python -m engine adapters",
+    )
 
 
 def _files(folders: Sequence[Path]) -> list[Path]:

@@ -11,7 +11,9 @@ from app.library.quantizations import QUANTIZATIONS, explanation
 from converter.convert import convert
 from converter.errors import ConversionError
 from converter.gguf_file import read_header
+from converter.lora import convert_lora
 from engine.library.scanner import read_card
+from tests.helpers.adapters import make_adapter
 
 
 def test_estimates_of_a_checkpoint_are_those_of_the_file_it_becomes(checkpoint: Path, gguf_file: Path) -> None:
@@ -42,6 +44,11 @@ def test_an_unquantised_gguf_can_be_made_smaller(gguf_file: Path) -> None:
     assert source.estimates[AS_IT_IS].size_bytes == gguf_file.stat().st_size
     assert "q4_k_m" in source.estimates
     assert "bf16" not in source.estimates
+
+
+def test_an_adapter_is_taken_as_it_is(checkpoint: Path, tmp_path: Path) -> None:
+    adapter = convert_lora(make_adapter(tmp_path / "bot", checkpoint), checkpoint, tmp_path / "bot.gguf").path
+    assert list(inspect(adapter).estimates) == [AS_IT_IS]
 
 
 def test_a_quantised_gguf_is_taken_as_it_is(checkpoint: Path, tmp_path: Path) -> None:

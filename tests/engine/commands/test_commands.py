@@ -100,11 +100,20 @@ def test_adapters_with_a_strength_from_the_shell(capsys, tiny, tmp_path):
             assert relative_error(arrays["logits"], peft_logits(checkpoint, folder, ids, scale)[-1]) < 1e-4
 
 
-def test_a_colon_in_a_files_name_is_no_strength(tmp_path):
+def test_adapters_have_names_and_are_listed(capsys, tiny, tmp_path):
+    checkpoint, model = tiny
+    models = tmp_path / "models"
+    models.mkdir()
+    path = convert_lora(make_adapter(tmp_path / "Support bot", checkpoint), checkpoint, models / "bot.gguf").path
+    assert adapter_choice("support BOT:0.5", models) == Adapter(str(path), 0.5)
+    assert adapter_choice("bot", models) == Adapter(str(path))
     (tmp_path / "bot:2").touch()
-    assert adapter_choice(str(tmp_path / "bot:2")) == Adapter(str(tmp_path / "bot:2"), 1.0)
-    assert adapter_choice(str(tmp_path / "bot:x")) == Adapter(str(tmp_path / "bot:x"), 1.0)
-    assert adapter_choice(str(tmp_path / "bot:-0.5")) == Adapter(str(tmp_path / "bot"), -0.5)
+    assert adapter_choice(str(tmp_path / "bot:2"), models) == Adapter(str(tmp_path / "bot:2"))
+    status, output, _ = run(capsys, "adapters", "--models-dir", models)
+    assert status == 0 and "Support bot" in output and "tiny" in output and str(path) in output
+    command = ["adapters", "--models-dir", models, "--json", "--model"]
+    assert [card["path"] for card in json.loads(run(capsys, *command, model)[1])] == [str(path)]
+    assert json.loads(run(capsys, *command, "starter")[1]) == []
 
 
 def test_an_import_can_merge_an_adapter(capsys, tiny, tmp_path):
@@ -145,6 +154,9 @@ def test_bench_prints_measured_figures(capsys, starter):
         (["chat", "--model", "starter", "--prompt", "x", "--threads", "9999"], 2),
         (["chat", "--model", "starter", "--prompt", "{long}", "--context", "64"], 2),
         (["chat", "--model", "starter", "--prompt", "x", "--adapter", "{empty}"], 3),
+        (["chat", "--model", "starter", "--prompt", "x", "--adapter", "no such adapter"], 3),
+        (["chat", "--model", "starter", "--prompt", "x", "--adapter", "{empty}:900"], 2),
+        (["chat", "--model", "starter", "--prompt", "x", "--adapter", "{empty}:nan"], 2),
         (["chat", "--model", "starter", "--prompt", "x", "--image", "{empty}"], 2),
         (["chat", "--model", "starter", "--prompt", "x", "--num-crops", "65"], 2),
         (["logits", "--model", "starter", "--tokens", "{empty}", "--out", "x.npz"], 3),

@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 
 from converter.gguf_file import read_header
+from converter.lora import convert_lora
 from engine.jobs.events import ImportJob, Job, JobDone, JobFailed, JobProgress, QuantizeJob
 from engine.jobs.handle import STOP_FILE, start
 from engine.library.scanner import read_card
+from tests.helpers.adapters import make_adapter
 from tests.helpers.checkpoints import make_phi3
 
 
@@ -64,6 +66,16 @@ def test_quantised_file_is_not_quantised_again(checkpoint: Path, tmp_path: Path)
     assert isinstance(outcome, JobFailed)
     assert "already quantised" in outcome.message
     assert not (tmp_path / "q4.gguf").exists()
+
+
+def test_an_adapter_is_copied_but_not_quantised(checkpoint: Path, tmp_path: Path) -> None:
+    adapter = convert_lora(make_adapter(tmp_path / "bot", checkpoint), checkpoint, tmp_path / "bot.gguf").path
+    copy = tmp_path / "library" / "bot.gguf"
+    assert isinstance(finish(ImportJob(str(adapter), str(copy)), tmp_path / "a"), JobDone)
+    assert copy.read_bytes() == adapter.read_bytes()
+    outcome = finish(QuantizeJob(str(adapter), str(tmp_path / "q8.gguf"), "q8_0"), tmp_path / "b")
+    assert isinstance(outcome, JobFailed)
+    assert "is an adapter" in outcome.message
 
 
 def test_gguf_is_copied_and_its_name_kept(checkpoint: Path, tmp_path: Path) -> None:
