@@ -13,6 +13,9 @@ CONFIG_FILE = "adapter_config.json"
 MAX_RANK = 1 << 16
 MAX_PATTERNS = 4096
 MAX_PATTERN_LENGTH = 256
+# Regular expressions beyond these can take longer than any training.
+MAX_QUANTIFIERS = 4
+QUANTIFIER, QUANTIFIED_GROUP = re.compile(r"(?<!\\)[*+?{]"), re.compile(r"\)[*+?{]")
 # Settings that make PEFT compute something else than W + scale * B A.
 OTHER_METHODS = (
     "fan_in_fan_out",
@@ -104,9 +107,15 @@ def _matching(patterns: dict[str, Any], module: str, otherwise: Any) -> Any:
 
 def _patterns(values: dict[str, Any], key: str) -> dict[str, Any]:
     found = values.get(key) or {}
-    if not isinstance(found, dict) or len(found) > MAX_PATTERNS or any(len(key) > MAX_PATTERN_LENGTH for key in found):
+    if not isinstance(found, dict) or len(found) > MAX_PATTERNS or not all(_is_simple(pattern) for pattern in found):
         raise damaged_config(key)
     return found
+
+
+def _is_simple(pattern: str) -> bool:
+    quantifiers = len(QUANTIFIER.findall(pattern))
+    short = len(pattern) <= MAX_PATTERN_LENGTH and quantifiers <= MAX_QUANTIFIERS
+    return short and QUANTIFIED_GROUP.search(pattern) is None
 
 
 def _token_indices(value: Any) -> dict[str, tuple[int, ...]]:

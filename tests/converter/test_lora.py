@@ -13,8 +13,9 @@ from converter.errors import ConversionError
 from converter.gguf_file import read_header
 from converter.lora import convert_lora
 from engine.runtime.native_log import NativeLog
-from tests.helpers.adapters import make_adapter, peft_logits
+from tests.helpers.adapters import make_adapter, peft_logits, write_adapter
 from tests.helpers.checkpoints import make_phi3, make_phimoe
+from tests.helpers.fixtures import unpack_checkpoint
 from tests.helpers.logits import relative_error
 from tests.helpers.sessions import session_logits
 
@@ -133,6 +134,27 @@ def test_ranks_and_scales_are_those_of_each_module(bases, evaluate, ids, tmp_pat
     assert relative_error(evaluate(gguf, (converted.path, 1.0)), reference) < 1e-4
 
 
+def test_the_language_model_of_a_vision_model_takes_adapters(evaluate, tmp_path):
+    checkpoint = unpack_checkpoint("phi3v-tiny", tmp_path)
+    generator = np.random.default_rng(0)
+    shapes = {"self_attn.qkv_proj": (288, 96), "mlp.down_proj": (96, 256)}
+    tensors = {}
+    for name, (rows, columns) in shapes.items():
+        tensors[f"model.layers.1.{name}.lora_A.weight"] = generator.normal(0, 0.1, (4, columns)).astype("f4")
+        tensors[f"model.layers.1.{name}.lora_B.weight"] = generator.normal(0, 0.3, (rows, 4)).astype("f4")
+    adapter = write_adapter(tmp_path / "adapter", tensors)
+    converted = convert_lora(adapter, checkpoint, tmp_path / "adapter.gguf")
+    plain = convert(checkpoint, tmp_path / "plain.gguf", outtype="f32").path
+    merged = convert(checkpoint, tmp_path / "merged.gguf", outtype="f32", adapter=adapter).path
+    assert relative_error(evaluate(plain, (converted.path, 1.0)), evaluate(merged)) < 1e-4
+    assert relative_error(evaluate(plain), evaluate(merged)) > 0.02
+    tower = "model.vision_embed_tokens.img_processor.vision_model.encoder.layers.0.mlp.fc1"
+    more = {f"{tower}.lora_A.weight": (4, 64), f"{tower}.lora_B.weight": (128, 4)}
+    added = _rewritten(adapter, {name: np.zeros(shape) for name, shape in more.items()})
+    with pytest.raises(ConversionError, match=r"changes model\.vision_embed_tokens\."):
+        convert_lora(added, checkpoint, tmp_path / "adapter.gguf")
+
+
 def test_several_adapters_add_up(bases, evaluate, ids, tmp_path):
     checkpoint, gguf = bases("mini-4k")
     adapters = [make_adapter(tmp_path / name, checkpoint, seed=seed) for seed, name in enumerate("ab")]
@@ -200,6 +222,9 @@ def test_what_only_merging_keeps_is_refused(bases, tmp_path, settings, reason):
         ({"lora_alpha": "much"}, "no usable lora_alpha"),
         ({"alpha_pattern": {"(": 3}}, "pattern of modules"),
         ({"rank_pattern": ["o_proj"]}, "no usable rank_pattern"),
+        ({"alpha_pattern": {"(a+)+x": 3}}, "no usable alpha_pattern"),
+        ({"alpha_pattern": {".*.*.*.*.*x": 3}}, "no usable alpha_pattern"),
+        ({"alpha_pattern": {"x" * 300: 3}}, "no usable alpha_pattern"),
         ({"trainable_token_indices": [-1]}, "trainable_token_indices"),
     ],
 )
