@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from engine.data.example import RowError
 from engine.data.turns import ROLES, text_of
 from engine.protocol import Message, Role
 
+Numbered = tuple[int, Any]
 Thread = tuple[Message, ...]
 Pair = tuple[Thread, Message, Message]
 
@@ -21,6 +22,47 @@ def threads(root: dict[str, Any]) -> Iterator[Thread]:
 def ranked_pairs(root: dict[str, Any]) -> Iterator[Pair]:
     """Give every prompt with two answers of different rank, the better one first."""
     yield from _pairs(root, ())
+
+
+def joined_messages(rows: Iterable[Numbered]) -> Iterator[Numbered]:
+    """Join rows that are one message each to the trees that they make; other rows pass as they are.
+
+    The messages of a tree must follow each other, as they do where such data is published; the tree has the number of
+    its first one.
+    """
+    waiting: list[Numbered] = []
+    for number, row in rows:
+        if not _is_message(row):
+            yield from _tree_of(waiting)
+            waiting = []
+            yield number, row
+            continue
+        if waiting and waiting[0][1].get("message_tree_id") != row.get("message_tree_id"):
+            yield from _tree_of(waiting)
+            waiting = []
+        waiting.append((number, row))
+    yield from _tree_of(waiting)
+
+
+def _is_message(row: Any) -> bool:
+    names = ("message_tree_id", "message_id", "parent_id", "role", "text")
+    return isinstance(row, dict) and all(name in row for name in names) and not row.get("replies")
+
+
+def _tree_of(messages: list[Numbered]) -> Iterator[Numbered]:
+    """Give the tree of some messages, and a RowError for each of which the parent is not among them."""
+    nodes = {str(row["message_id"]): {**row, "replies": []} for _, row in messages}
+    # A parent comes before its replies, so no circle can be made.
+    seen: dict[str, dict[str, Any]] = {}
+    for number, row in messages:
+        node, parent = nodes[str(row["message_id"])], row["parent_id"]
+        if parent and str(parent) not in seen:
+            yield number, RowError("The message that this one answers does not stand before it.")
+            continue
+        if parent:
+            seen[str(parent)]["replies"].append(node)
+        seen[str(row["message_id"])] = node
+    yield from ((number, nodes[str(row["message_id"])]) for number, row in messages if not row["parent_id"])
 
 
 def _threads(node: dict[str, Any], before: Thread) -> Iterator[Thread]:

@@ -13,6 +13,7 @@ from typing import Any
 from engine.data import documents
 from engine.data.example import Example, Place, RowError, RowProblem
 from engine.data.json_rows import Numbered, json_rows
+from engine.data.message_trees import joined_messages
 from engine.data.row_formats import FORMATS, RowFormat
 from engine.data.source_file import Encoding, Progress, check_file, detect_encoding, open_bytes, open_text, plain_suffix
 from engine.data.table_rows import csv_rows, parquet_rows
@@ -79,7 +80,7 @@ class DataFile:
             with open_text(self.path, self._encoding, progress) as stream:
                 yield from documents.text_pieces(stream, self.name)
         else:
-            for number, row in _rows(self.path, self._kind, self._encoding, progress):
+            for number, row in joined_messages(_rows(self.path, self._kind, self._encoding, progress)):
                 yield from self._examples(number, row)
 
     def _recognise(self) -> Recognition:
@@ -87,7 +88,7 @@ class DataFile:
             words = "a PDF document" if self._kind == "pdf" else "a text"
             return Recognition("document", words, f"The file is {words}.", 1.0, self._encoding.name)
         with contextlib.closing(_rows(self.path, self._kind, self._encoding)) as numbered:
-            sample = [_normalised(row) for _, row in itertools.islice(numbered, SAMPLE_ROWS)]
+            sample = [_normalised(row) for _, row in itertools.islice(joined_messages(numbered), SAMPLE_ROWS)]
         rows = [row for row in sample if isinstance(row, dict)]
         fits = Counter(form.name for row in rows if (form := _form_of(row)) is not None)
         self._format = max(FORMATS, key=lambda form: fits[form.name])
