@@ -53,6 +53,16 @@ def test_chat_passes_the_system_message_and_the_sampling_on(capsys, starter):
     assert json.loads(run(capsys, *arguments)[1])["text"] == plain["text"]
 
 
+def test_chat_runs_on_what_is_asked_for_and_prints_notices(capsys, small):
+    arguments = ["chat", "--model", small[1], "--prompt", "a" * 1100, "--max-tokens", "2"]
+    status, _, errors = run(capsys, *arguments, "--runtime", "llama.cpp")
+    assert status == 0
+    assert errors.startswith("engine: This answer is approximate from token 1,024 on")
+    status, output, errors = run(capsys, *arguments, "--runtime", "pytorch", "--json")
+    assert (status, errors) == (0, "")
+    assert json.loads(output)["model"]["runs_on"] == "CPU, PyTorch (exact)"
+
+
 def test_logits_of_a_prompt_and_of_tokens_agree(capsys, starter, tmp_path):
     out, tokens = tmp_path / "a.npz", tmp_path / "tokens.json"
     status, output, _ = run(capsys, "logits", "--model", "starter", "--prompt", "Hi", "--out", out)
@@ -152,6 +162,7 @@ def test_bench_prints_measured_figures(capsys, starter):
         (["chat", "--model", "{empty}", "--prompt", "x"], 3),
         (["chat", "--model", "starter", "--prompt", "x", "--temperature", "-1"], 2),
         (["chat", "--model", "starter", "--prompt", "x", "--threads", "9999"], 2),
+        (["chat", "--model", "starter", "--prompt", "x", "--runtime", "pytorch"], 3),
         (["chat", "--model", "starter", "--prompt", "{long}", "--context", "64"], 2),
         (["chat", "--model", "starter", "--prompt", "x", "--adapter", "{empty}"], 3),
         (["chat", "--model", "starter", "--prompt", "x", "--adapter", "no such adapter"], 3),
