@@ -21,6 +21,7 @@ SMALLEST_MODEL = 256 * 1024 * 1024
 
 _FILE_NAME = "threads.json"
 _SECONDS = 0.5
+_SECONDS_IN_ALL = 1.0
 _FEWEST_ROUNDS = 2
 _MOST_ROUNDS = 8
 _ROUNDS_PER_LOSS = 4
@@ -77,11 +78,11 @@ def calibrate(context: Context, usual: Threads, cores: int, clock: Callable[[], 
         context.set_threads(usual.decode, threads)
         context.fill([0] * _BATCH, _ignore)
 
-    # The first steps fetch the weights into the processor's reach and start threads, which no later step does again.
-    read(usual.batch)
-    write(usual.decode)
-    decode = fastest(write, _candidates(usual.decode, cores), clock)
-    batch = fastest(read, _candidates(usual.batch, cores), clock)
+    end = clock() + _SECONDS_IN_ALL
+    # The first step fetches the weights into the processor's reach and starts threads, which no later step does again.
+    context.fill([0], _ignore)
+    decode = fastest(write, _candidates(usual.decode, cores), clock) if clock() < end else usual.decode
+    batch = fastest(read, _candidates(usual.batch, cores), clock) if clock() < end else usual.batch
     context.clear()
     context.set_threads(decode, batch)
     return Threads(decode, batch)

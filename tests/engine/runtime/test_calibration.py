@@ -1,5 +1,6 @@
 """Test that threads are measured where they are the engine's to choose, once, and that noise changes nothing."""
 
+import itertools
 import json
 
 import pytest
@@ -72,6 +73,13 @@ def test_a_calibrated_context_is_empty_and_computes_as_before(load_session, tiny
     assert context.tokens == []
     context.fill(prompt, lambda *_: None)
     assert abs(context.logits() - before).max() < 1e-4
+
+
+def test_on_a_slow_machine_the_usual_threads_stay(load_session, tiny):
+    context, times = load_session(tiny[1])._context, itertools.count(0, 5)
+    assert calibrate(context, Threads(3, 5), 8, lambda: next(times)) == Threads(3, 5)
+    assert next(times) <= 20
+    assert context.tokens == []
 
 
 def test_a_calibration_can_be_cancelled(load_session, tiny):
