@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from converter.errors import ConversionError
 from converter.lazy_tensors import Rows, RowSource, row_count, rows_per_chunk
 
 
@@ -26,9 +27,19 @@ class LowRank:
         return (self.b.shape[0], self.a.shape[1])
 
     def rows(self, start: int, stop: int) -> Rows:
-        """Return rows of the change."""
-        product: Rows = self.b.rows(start, stop) @ self.a.rows(0, self.rank)
-        return product * np.float32(self.scale)
+        """Return rows of the change; numbers that are not finite are refused."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            product: Rows = self.b.rows(start, stop) @ self.a.rows(0, self.rank)
+            product *= np.float32(self.scale)
+            # A sum is cheaper than a test of each number.
+            suspicious = not np.isfinite(product.sum())
+        if suspicious and not np.isfinite(product).all():
+            raise ConversionError(
+                "model_invalid",
+                "The adapter is damaged: what it adds to the weights is infinite.",
+                "Take an earlier state of the training.",
+            )
+        return product
 
 
 class Columns:

@@ -6,7 +6,7 @@ from contextlib import closing
 import numpy as np
 import pytest
 import torch
-from safetensors.numpy import load_file
+from safetensors.numpy import load_file, save_file
 from transformers import AutoModelForCausalLM
 
 from converter.convert import convert
@@ -148,6 +148,16 @@ def test_a_cancelled_or_refused_merge_leaves_nothing(bases, tmp_path):
     with pytest.raises(ConversionError, match="does not belong"):
         write_merged(bases("medium"), adapter, tmp_path / "merged")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["adapter", "taken"]
+
+
+def test_a_training_that_ran_away_is_refused(bases, tmp_path):
+    checkpoint = bases("mini")
+    adapter = make_adapter(tmp_path / "adapter", checkpoint)
+    file = adapter / "adapter_model.safetensors"
+    save_file({name: tensor * np.float32(1e30) for name, tensor in load_file(file).items()}, file)
+    with pytest.raises(ConversionError, match="what it adds to the weights is infinite"):
+        convert(checkpoint, tmp_path / "merged.gguf", outtype="bf16", adapter=adapter)
+    assert not (tmp_path / "merged.gguf").exists()
 
 
 def test_an_adapter_of_the_picture_part_is_merged_into_the_companion_only(tmp_path):
