@@ -127,7 +127,8 @@ class Supervisor:
         return client.submit(request, watch)
 
     def _learn(self, request: Request, event: Done | Failed, asked: bool) -> None:
-        if isinstance(event, Done) and asked:
+        # Choosing adapters computes nothing, so it does not show that the worker is healthy.
+        if isinstance(event, Done) and asked and not isinstance(request, UseAdapters):
             self._deaths = 0
         if isinstance(request, Load):
             self._open_loads -= 1

@@ -4,7 +4,7 @@ import queue
 
 import pytest
 
-from engine.protocol import Load, Unload
+from engine.protocol import Load, Unload, UseAdapters
 from engine.supervisor import Supervisor
 from tests.helpers.workers import Recorder, ask, fake_worker
 
@@ -66,6 +66,16 @@ def test_the_third_death_in_a_row_is_the_last_until_a_load(start):
     assert supervisor.model is None
     assert supervisor.call(Load("model.gguf")).model.name == "Fake"
     assert run(supervisor, ask("hi")).code == "worker_died"
+
+
+def test_choosing_adapters_between_deaths_is_no_sign_of_health(start):
+    supervisor, _ = start("dies")
+    supervisor.call(Load("model.gguf"))
+    codes = []
+    for _ in range(4):
+        run(supervisor, UseAdapters(()))
+        codes.append(run(supervisor, ask("hi")).code)
+    assert codes == ["worker_died"] * 3 + ["worker_unavailable"]
 
 
 def test_the_model_that_was_loading_is_not_loaded_again(start):
