@@ -72,7 +72,7 @@ class OtherPages(QObject):
         self._chat.models.speed_measured.connect(lambda path, speed: self._models.note_speed(Path(path), speed))
         self._bridge.state_changed.connect(self._engine_changed)
         self._chat.models.ready.connect(self._find_adapters)
-        self._models.changed.connect(self._find_adapters)
+        self._models.looked.connect(self._find_adapters)
 
     def _find_adapters(self) -> None:
         """Offer the chat the adapters that fit its model."""

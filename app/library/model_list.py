@@ -4,6 +4,7 @@ models = ModelList(settings, paths.models, records, background)     # one per pr
 models.refresh()            # looks at the disk in the background; cheap when nothing has changed
 models.entries              # list of ModelEntry: built-in ones last
 models.changed              # Signal(): entries differ
+models.looked               # Signal(): the disk was looked at, adapters may differ
 models.rename(path, title); models.add_in_place(path);
 models.note_speed(path, tokens_per_second)
 models.remove(entry, trash=True)        # then `changed`, or `remove_failed(ModelEntry, str)`
@@ -56,6 +57,7 @@ class ModelList(QObject):
     """Know the models and change what is known of them."""
 
     changed = Signal()
+    looked = Signal()
     remove_failed = Signal(ModelEntry, str)
 
     def __init__(
@@ -142,6 +144,7 @@ class ModelList(QObject):
         first = not self.scanned
         self.scanned = True
         self._make_entries(even_if_equal=first)
+        self.looked.emit()
         if self._scan_again:
             self._scan_again = False
             QTimer.singleShot(0, self.refresh)

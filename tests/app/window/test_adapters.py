@@ -86,6 +86,18 @@ def test_each_chat_has_its_own_adapter(qtbot: QtBot, adapter: Path, open_window:
     assert application.chat.current is not None and not application.chat.current.sampling["adapter"]
 
 
+def test_an_adapter_that_comes_later_is_offered(
+    qtbot: QtBot, tmp_path: Path, starter: Path, open_window: Opener
+) -> None:
+    application = open_window()
+    qtbot.waitUntil(lambda: application.others is not None and application.others._models.scanned, timeout=20_000)
+    write_adapter(tmp_path / "profile" / "models" / "babbler.gguf", starter)
+    assert application.others is not None
+    application.others._models.refresh()
+    choose(qtbot, application, "Babbler")
+    assert adapter_button(application).text() == "Babbler ▾"
+
+
 def test_sampling_and_adapter_do_not_forget_each_other(qtbot: QtBot, adapter: Path, open_window: Opener) -> None:
     application = open_window()
     choose(qtbot, application, "Babbler")
