@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from engine.client import EngineClient
+from engine.commands.synthesize import add_action
 from engine.data.examination import CHECKS, CheckOptions, Examination, examine, installed_checks
 from engine.data.example import Example
 from engine.data.near_duplicates import DEFAULT_THRESHOLD
@@ -22,7 +23,7 @@ DROPPED = ("duplicate", "empty", "roles", "template")
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Declare the command and its three actions."""
+    """Declare the command and its actions."""
     parser = subparsers.add_parser("data", help="look at training data and filter it")
     actions = parser.add_subparsers(metavar="ACTION", required=True)
     inspect = actions.add_parser("inspect", help="say what a file holds and what is wrong with it")
@@ -31,6 +32,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     filtering.set_defaults(run=run_filter)
     dedup = actions.add_parser("dedup", help="leave out examples that repeat another")
     dedup.set_defaults(run=run_dedup)
+    add_action(actions)
     for action in (inspect, filtering, dedup):
         action.add_argument("source", type=Path, metavar="IN", help="file or folder")
         action.add_argument("--json", action="store_true", help="print one JSON document")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import errno
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -34,13 +35,27 @@ def write_examples(out: Path, examples: Iterable[Example], report: DataReport, s
 
     Raises EngineError `disk_full` or `bad_request`; nothing is left behind then.
     """
+    with _known_errors(out), partial_file(report_path(out), 0) as part:
+        part.write_text(json.dumps(report.to_json(), ensure_ascii=False, indent=2) + "\n", "utf-8")
+        write_rows(out, examples, size_bytes)
+
+
+def write_rows(out: Path, examples: Iterable[Example], size_bytes: int = 0) -> None:
+    """Write examples alone; raises EngineError `disk_full` or `bad_request`, and nothing is left behind then."""
     folder = out.parent.resolve()
+    with (
+        _known_errors(out),
+        partial_file(out, size_bytes) as part,
+        open(part, "w", encoding="utf-8", newline="\n") as stream,
+    ):
+        for example in examples:
+            stream.write(json.dumps(_row(example, folder), ensure_ascii=False) + "\n")
+
+
+@contextmanager
+def _known_errors(out: Path) -> Iterator[None]:
     try:
-        with partial_file(report_path(out), 0) as report_part, partial_file(out, size_bytes) as part:
-            report_part.write_text(json.dumps(report.to_json(), ensure_ascii=False, indent=2) + "\n", "utf-8")
-            with open(part, "w", encoding="utf-8", newline="\n") as stream:
-                for example in examples:
-                    stream.write(json.dumps(_row(example, folder), ensure_ascii=False) + "\n")
+        yield
     except OSError as error:
         if error.errno == errno.ENOSPC:
             raise EngineError("disk_full", "The disk is full.", "Free some space and start again.") from error

@@ -156,3 +156,47 @@ def test_the_interrupt_key_gives_130_and_leaves_nothing(capsys, rows, tmp_path, 
     monkeypatch.setattr("engine.data.output._row", interrupted)
     assert run(capsys, "filter", rows, tmp_path / "out.jsonl")[0] == 130
     assert [path.name for path in tmp_path.iterdir()] == ["rows.jsonl"]
+
+
+def test_synthesize_writes_what_a_model_makes_of_examples(capsys, starter, tmp_path):
+    source, out = tmp_path / "camels.txt", tmp_path / "new.jsonl"
+    source.write_text(ENGLISH)
+    arguments = ["synthesize", source, out, "--model", "starter", "--count", 1, "--temperature", 0.2, "--json"]
+    status, output, errors = run(capsys, *arguments)
+    assert (status, errors) == (0, "")
+    document = json.loads(output)
+    assert (document["path"], document["examples"]) == (str(out), 1)
+    [row] = [json.loads(line) for line in out.read_text("utf-8").splitlines()]
+    assert [turn["role"] for turn in row["messages"]] == ["user", "assistant"]
+    assert all(turn["content"] for turn in row["messages"])
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        (["--count", "0"], 2),
+        (["--temperature", "-1"], 2),
+        (["--model", "no such model"], 3),
+        (["--max-tokens", "1"], 3),
+    ],
+)
+def test_synthesize_that_cannot_work_gives_one_line(capsys, starter, tmp_path, options, expected):
+    source = write(tmp_path, talk(ENGLISH))
+    arguments = ["synthesize", source, tmp_path / "new.jsonl", "--model", "starter", "--count", 1, *options]
+    status, output, errors = run(capsys, *arguments)
+    assert (status, output) == (expected, "")
+    assert errors.startswith("engine: ")
+    assert errors.count("\n") == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["rows.jsonl"]
+
+
+def test_an_interrupted_synthesis_keeps_what_is_made(capsys, starter, tmp_path, monkeypatch):
+    def examples(synthesis):
+        yield synthesis.seeds[0]
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("engine.data.synthesis.Synthesis.examples", examples)
+    out = tmp_path / "new.jsonl"
+    arguments = ["synthesize", write(tmp_path, talk(ENGLISH)), out, "--model", "starter"]
+    assert run(capsys, *arguments)[0] == 130
+    assert questions(out) == [ENGLISH]
