@@ -13,6 +13,7 @@ Numbered = tuple[int, Any]
 
 MOST_CHARACTERS = 64_000_000
 _CHUNK = 1 << 16
+_DAMAGED = "The row is no valid JSON"
 _ROW_LISTS = ("data", "rows", "train", "examples", "items", "samples", "records")
 _SEPARATORS = re.compile(r"[\s,]*")
 # How near to the end of what has been read an error lies that more text can cure.
@@ -79,7 +80,7 @@ def _sentence(error: Exception) -> str:
     if isinstance(error, RecursionError):
         return "The row is nested too deeply."
     if isinstance(error, json.JSONDecodeError):
-        return f"The row is no valid JSON: {error.msg} (character {error.colno})."
+        return f"{_DAMAGED}: {error.msg} (character {error.colno})."
     return "The row has a number that is too long."
 
 
@@ -110,9 +111,11 @@ class _Values:
                 self._indent, known = self._indent_here(), True
             line = self._line
             value = self._value()
-            yield line, value
             if isinstance(value, RowError) and not self._skip_to_next():
+                is_damaged = str(value).startswith(_DAMAGED)
+                yield line, RowError(f"{value} Nothing after it is read.") if is_damaged else value
                 return
+            yield line, value
 
     def _open_array(self) -> bool:
         if self._next_character() != "[":
@@ -150,7 +153,7 @@ class _Values:
 
     def _damage(self, error: json.JSONDecodeError) -> str:
         line = self._line + self._text.count("\n", self._at, error.pos)
-        return f"The row is no valid JSON: {error.msg} (line {line})."
+        return f"{_DAMAGED}: {error.msg} (line {line})."
 
     def _skip_to_next(self) -> bool:
         """Go on where the next row begins: in a line of its own, indented as the first row was."""

@@ -7,6 +7,7 @@ import codecs
 import gzip
 import io
 import lzma
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -65,21 +66,25 @@ def plain_suffix(path: Path) -> str:
 def open_bytes(path: Path, progress: Progress | None = None) -> Iterator[BinaryIO]:
     """Open a file, unpacked where it is packed; `progress` gets the bytes read of the file and its size.
 
-    Damage of a packed file while it is read becomes EngineError `input_invalid`.
+    Damage of a packed file and failures of the disk become EngineError `input_invalid`.
     """
-    with open(path, "rb", buffering=0) as raw:
-        counted = io.BufferedReader(_Counted(raw, path.stat().st_size, progress), _CHUNK)
-        head = counted.peek(8)
-        opener = next((opener for magic, opener in _PACKED.items() if head.startswith(magic)), None)
-        try:
+    opener = None
+    try:
+        with open(path, "rb", buffering=0) as raw:
+            counted = io.BufferedReader(_Counted(raw, path.stat().st_size, progress), _CHUNK)
+            head = counted.peek(8)
+            opener = next((opener for magic, opener in _PACKED.items() if head.startswith(magic)), None)
             with counted if opener is None else opener(counted) as stream:
                 yield stream
-        except (EOFError, lzma.LZMAError, gzip.BadGzipFile) as error:
+    except (EOFError, lzma.LZMAError, zlib.error, gzip.BadGzipFile) as error:
+        raise _packed_damage(path, error) from error
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        if opener is not None and error.errno is None:
             raise _packed_damage(path, error) from error
-        except OSError as error:
-            if opener is None or error.errno is not None:
-                raise
-            raise _packed_damage(path, error) from error
+        sentence = f"{path.name} cannot be read: {error.strerror or type(error).__name__}."
+        raise EngineError("input_invalid", sentence, "Check the disk and start again.", str(error)) from error
 
 
 @contextmanager
@@ -118,7 +123,9 @@ def _wide_encoding(path: Path, head: bytes) -> str | None:
         return "utf-16-le"
     if even > _NULS_OF_UTF16 and odd < _MOST_CONTROLS:
         return "utf-16-be"
-    if len(sample.translate(None, _CONTROLS)) < (1 - _MOST_CONTROLS) * len(sample):
+    # A file that was being written when the power failed ends with NULs.
+    sample = sample.rstrip(b"\x00")
+    if len(sample.translate(None, _CONTROLS)) < (1 - _MOST_CONTROLS) * max(len(sample), 1):
         raise EngineError("input_invalid", f"{path.name} is no text file.", "Choose JSON, CSV, Parquet, text or PDF.")
     return None
 

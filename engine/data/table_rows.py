@@ -24,12 +24,16 @@ def csv_rows(stream: TextIO) -> Iterator[Numbered]:
     """Give line numbers and rows as the header names them; a row that cannot be read is a RowError.
 
     The delimiter is the likeliest of comma, semicolon, tab and bar. Cells that hold JSON are read as such. The stream
-    must have been opened with `newline=""`.
+    must have been opened with `newline=""`. Raises EngineError `input_invalid` when two columns have one name.
     """
     csv.field_size_limit(_MOST_CHARACTERS)
     head = stream.readline(_MOST_CHARACTERS)
     delimiter = max(_DELIMITERS, key=head.count)
     header = [name.strip() for name in next(csv.reader([head], delimiter=delimiter), [])]
+    twice = next((name for name in header if header.count(name) > 1), None)
+    if twice is not None:
+        sentence = f"The header names the column {twice!r} twice."
+        raise EngineError("input_invalid", sentence, "Give every column a name of its own.")
     reader = csv.reader(stream, delimiter=delimiter, strict=True)
     while True:
         line = reader.line_num + 2

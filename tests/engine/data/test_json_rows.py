@@ -97,6 +97,11 @@ def test_a_damaged_element_costs_only_itself():
     assert len(found) == 3
 
 
+def test_damage_in_a_single_line_hides_what_follows_and_says_so():
+    found = rows('[{"a": 1}, {"a": oops, "b": "a long text"}, {"a": 3}]')
+    assert found == [{"a": 1}, "The row is no valid JSON: Expecting value (line 1). Nothing after it is read."]
+
+
 @pytest.mark.parametrize(
     ("line", "sentence"),
     [

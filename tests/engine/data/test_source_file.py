@@ -68,11 +68,36 @@ def test_any_bytes_are_text_or_one_sentence(tmp_path_factory, data):
         assert len(read(path)) <= len(data)
 
 
+def test_nuls_at_the_end_do_not_make_a_text_binary(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_bytes(b"A tale." + b"\x00" * 4000)
+    assert read(path).startswith("A tale.\x00")
+
+
+def test_a_failing_disk_is_one_sentence(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_text("x" * 100)
+
+    def fail(done, total):
+        raise OSError(5, "Input/output error")
+
+    with (
+        pytest.raises(EngineError, match=r"a\.txt cannot be read: Input/output error\."),
+        open_text(path, Encoding("utf-8"), fail) as stream,
+    ):
+        stream.read()
+
+
 @pytest.mark.parametrize("pack", [gzip.compress, bz2.compress, lzma.compress])
 def test_packed_files_are_unpacked_and_damage_is_one_sentence(tmp_path, pack):
     path = tmp_path / "a.txt.gz"
     path.write_bytes(pack(TEXT.encode() * 50))
     assert read(path) == TEXT * 50
+    whole = path.read_bytes()
+    path.write_bytes(whole[:60] + bytes(byte ^ 0x55 for byte in whole[60:100]) + whole[100:])
+    with pytest.raises(EngineError, match=r"a\.txt\.gz is a damaged or cut off packed file"):
+        read(path)
+    path.write_bytes(whole)
     path.write_bytes(path.read_bytes()[:-20])
     with pytest.raises(EngineError, match=r"a\.txt\.gz is a damaged or cut off packed file"):
         read(path)

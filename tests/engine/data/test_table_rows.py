@@ -58,6 +58,11 @@ def test_a_wrong_quotation_mark_costs_only_its_row():
     assert found[1] == (3, {"a": "3", "b": "4"})
 
 
+def test_two_columns_of_one_name_are_refused():
+    with pytest.raises(EngineError, match="names the column 'prompt' twice"):
+        read("prompt,prompt,answer\n1,2,3\n")
+
+
 @pytest.fixture
 def parquet_file(tmp_path):
     path = tmp_path / "rows.parquet"
