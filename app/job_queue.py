@@ -162,7 +162,7 @@ class JobQueue(QObject):
             self._jobs[identity] = replace(job, progress=event)
         elif isinstance(event, JobFailed) and event.code != "cancelled":
             self._jobs[identity] = replace(job, state="failed", failure=event)
-        else:
+        elif isinstance(event, JobDone | JobFailed):
             del self._jobs[identity]
             if isinstance(event, JobDone):
                 self.succeeded.emit(job, event)

@@ -17,6 +17,8 @@ EXIT_STATUS = {
     "out_of_memory": 4,
     "disk_full": 4,
     "cancelled": 130,
+    "training_diverged": 1,
+    "check_failed": 1,
     "internal": 1,
     "worker_died": 1,
     "worker_unavailable": 1,

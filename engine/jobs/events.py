@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -71,12 +72,72 @@ class VerifyJob:
     kind: str = field(default="verify", init=False)
 
 
-Job = ImportJob | QuantizeJob | RepairJob | VerifyJob
+@dataclass(frozen=True)
+class TrainJob:
+    """Ask for a model trained further on local data; the job's folder is the run.
+
+    Attributes:
+        base: checkpoint directory, or a model of the library that can be unpacked (`starter`).
+        data: file of conversations, preferences or text, as the method needs.
+        method: `lora`, `qlora` (4-bit base, CUDA only), `full`, `dpo` or `pretrain`.
+        validation: file to measure on; empty: `validation_share` of the data is kept apart.
+        epochs, steps: how often all data is read; at most so many steps (0: no limit).
+        batch_size: conversations, pairs or pieces of text per step.
+        learning_rate: its peak; 0: chosen by the method. `warmup_share` of the steps lead up to it.
+        rank, alpha, dropout: of the adapters; `upper_layers` 0: adapters in all layers.
+        max_length: tokens beyond which a sample is cut; `row_tokens`: length of packed rows (0: chosen).
+        beta: how strongly DPO holds on to the base.
+        precision: `auto`, `bfloat16` or `float32`.
+        threads: 0: one for each physical core.
+        checkpoint_steps: steps between checkpoints, measurements and sample answers; 0: chosen.
+        sample_prompts: questions to answer at checkpoints; empty: taken from the validation data.
+        sample_tokens: longest sample answer; 0: none.
+        merged: quantisation of the merged model to write at the end (`q8_0`, ...); empty: none. `export_adapter`
+            asks for the adapter as GGUF.
+        cache: folder for unpacked bases; empty: the job's folder.
+        busy_file: training waits while this file was touched in the last seconds; empty: `busy` in the job's folder.
+        models_dir: the library; empty: the user's.
+    """
+
+    base: str
+    data: str
+    method: str = "lora"
+    validation: str = ""
+    validation_share: float = 0.05
+    epochs: float = 3.0
+    steps: int = 0
+    batch_size: int = 8
+    learning_rate: float = 0.0
+    warmup_share: float = 0.05
+    weight_decay: float = 0.0
+    rank: int = 16
+    alpha: float = 32.0
+    dropout: float = 0.0
+    upper_layers: int = 0
+    max_length: int = 1024
+    row_tokens: int = 0
+    beta: float = 0.1
+    precision: str = "auto"
+    threads: int = 0
+    seed: int = 0
+    checkpoint_steps: int = 0
+    sample_prompts: Sequence[str] = ()
+    sample_tokens: int = 64
+    export_adapter: bool = True
+    merged: str = ""
+    cache: str = ""
+    busy_file: str = ""
+    models_dir: str = ""
+    kind: str = field(default="train", init=False)
+
+
+Job = ImportJob | QuantizeJob | RepairJob | VerifyJob | TrainJob
 JOB_KINDS: dict[str, type[Job]] = {
     "import": ImportJob,
     "quantize": QuantizeJob,
     "repair": RepairJob,
     "verify": VerifyJob,
+    "train": TrainJob,
 }
 
 
@@ -85,7 +146,8 @@ class JobProgress:
     """Report how far a job is.
 
     Attributes:
-        stage: `convert`, `copy`, `quantize`, `repair`, `reference` or `compare`.
+        stage: `convert`, `copy`, `quantize`, `repair`, `reference`, `compare`, or of training `prepare`, `measure`,
+            `export` and `check`.
         done, total: in `unit`s (`tensors`, `bytes`, `sequences`, `positions`); `total` 0 means unknown.
         bytes_per_second: of the result; 0 when unknown.
         seconds_left: estimate; None when unknown.
@@ -97,6 +159,87 @@ class JobProgress:
     unit: str
     bytes_per_second: float = 0.0
     seconds_left: float | None = None
+
+
+@dataclass(frozen=True)
+class TrainingEstimate:
+    """Report what a run will take, measured on a few of its own rows.
+
+    Attributes:
+        steps, tokens: of the whole run.
+        seconds: how long it will take.
+        memory_bytes, memory_free: the most it will need, and what is free.
+        disk_bytes: what checkpoints and results will take.
+        trained, parameters: how many numbers are trained, and how many there are.
+        recomputes: whether gradient checkpointing trades time for memory.
+        precision: type of the products.
+        rows, left_out: data that is used, and that was refused.
+        reasons: why rows were refused, with counts.
+    """
+
+    steps: int
+    tokens: int
+    seconds: float
+    memory_bytes: int
+    memory_free: int
+    disk_bytes: int
+    trained: int
+    parameters: int
+    recomputes: bool
+    precision: str
+    rows: int
+    left_out: int = 0
+    reasons: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class TrainingStep:
+    """Report one step; a step that comes again after a resumption replaces the former.
+
+    Attributes:
+        step, steps: number of the step (from 1) and of all.
+        epoch: how often the data has been read, in fractions.
+        loss: mean over the step; nats per learned token, or DPO's loss per pair.
+        learning_rate, gradient_norm: of the step (before clipping).
+        tokens_per_second: tokens read, over the last seconds, without waiting.
+        seconds_left: estimate; None when unknown.
+    """
+
+    step: int
+    steps: int
+    epoch: float
+    loss: float
+    learning_rate: float
+    gradient_norm: float
+    tokens_per_second: float
+    seconds_left: float | None
+
+
+@dataclass(frozen=True)
+class TrainingEvaluation:
+    """Report the loss on data that is not learned from; step 0 is the base itself."""
+
+    step: int
+    loss: float
+
+
+@dataclass(frozen=True)
+class TrainingAnswer:
+    """Show what the base and the trained model answer to the same prompt after `step` steps."""
+
+    step: int
+    prompt: str
+    base: str
+    tuned: str
+
+
+@dataclass(frozen=True)
+class TrainingNotice:
+    """Report a change of what the run does: code `started`, `paused`, `waiting`, `continued` or `saved`."""
+
+    code: str
+    message: str
+    step: int
 
 
 @dataclass(frozen=True)
@@ -116,9 +259,15 @@ class JobFailed:
     details: str | None = None
 
 
-JobEvent = JobProgress | JobDone | JobFailed
-EVENT_NAMES: dict[str, type[JobProgress] | type[JobDone] | type[JobFailed]] = {
+TrainingEvent = TrainingEstimate | TrainingStep | TrainingEvaluation | TrainingAnswer | TrainingNotice
+JobEvent = JobProgress | TrainingEvent | JobDone | JobFailed
+EVENT_NAMES: dict[str, type[JobEvent]] = {
     "progress": JobProgress,
+    "estimate": TrainingEstimate,
+    "step": TrainingStep,
+    "evaluation": TrainingEvaluation,
+    "answer": TrainingAnswer,
+    "notice": TrainingNotice,
     "done": JobDone,
     "error": JobFailed,
 }

@@ -1,7 +1,8 @@
 """Start a job in its own process and follow it through its folder, from any process.
 
 The folder is the truth: `job.json`, `events.jsonl`, `process.json` (id and start time of the process that works on
-it), `log.txt` (what it printed), and `stop` (a request to end).
+it), `log.txt` (what it printed), and `stop` (a request to end). A training run also obeys `pause` (wait while the
+file is there) and `finish` (make a result of what was learned so far).
 """
 
 import json
@@ -13,10 +14,11 @@ from typing import BinaryIO
 import psutil
 
 from engine.errors import EngineError
-from engine.jobs.events import Job, JobDone, JobEvent, JobFailed, decode_event, encode_job
+from engine.jobs.events import Job, JobDone, JobEvent, JobFailed, decode_event, decode_job, encode_job
 from engine.launch import child_environment, python_command
 
 JOB_FILE, EVENTS_FILE, PROCESS_FILE, LOG_FILE, STOP_FILE = "job.json", "events.jsonl", "process.json", "log.txt", "stop"
+PAUSE_FILE, FINISH_FILE, BUSY_FILE = "pause", "finish", "busy"
 DIED_AFTER_SECONDS = 10.0
 """How long a started process may take to sign `process.json` before it counts as dead."""
 
@@ -24,13 +26,13 @@ DIED_AFTER_SECONDS = 10.0
 class JobHandle:
     """Follow one job. `poll` and `cancel` never block for long, so a timer of the window may call them."""
 
-    def __init__(self, folder: Path, process: subprocess.Popen[bytes] | None = None) -> None:
-        """Attach to the job in `folder`; `process` is given by `start`."""
+    def __init__(self, folder: Path, process: subprocess.Popen[bytes] | None = None, read_from: int = 0) -> None:
+        """Attach to the job in `folder`; `process` is given by `start`, `read_from` by `resume`."""
         self.folder = folder
         self.finished = False
         self._process = process
         self._outcome: JobEvent | None = None
-        self._offset = 0
+        self._offset = read_from
         self._attached_at = time.monotonic()
 
     def poll(self) -> list[JobEvent]:
@@ -39,8 +41,9 @@ class JobHandle:
             return []
         alive = self.running()  # asked before reading: a process that ends in between has already written everything
         events = self._read_new()
-        if events and isinstance(events[-1], JobDone | JobFailed):
-            self._outcome = events.pop()
+        if events:  # an end that something follows was that of an earlier process of the same run
+            self._outcome = events.pop() if isinstance(events[-1], JobDone | JobFailed) else None
+            events = [event for event in events if not isinstance(event, JobDone | JobFailed)]
         if not alive:  # the outcome waits for the process to be gone, so that no one meets it again
             events.append(self._outcome or self._death())
             self.finished = True
@@ -49,6 +52,18 @@ class JobHandle:
     def cancel(self) -> None:
         """Ask the job to end; it answers with JobFailed `cancelled`."""
         (self.folder / STOP_FILE).touch()
+
+    def pause(self) -> None:
+        """Ask a training run to wait; it saves what it has and keeps its memory."""
+        (self.folder / PAUSE_FILE).touch()
+
+    def go_on(self) -> None:
+        """Let a paused run go on."""
+        (self.folder / PAUSE_FILE).unlink(missing_ok=True)
+
+    def finish(self) -> None:
+        """Ask a training run to end here and to make its result of what was learned so far."""
+        (self.folder / FINISH_FILE).touch()
 
     def wait(self, timeout: float) -> JobDone | JobFailed:
         """Block until the end and return the last event. Raises TimeoutError."""
@@ -94,19 +109,39 @@ def start(job: Job, folder: Path) -> JobHandle:
 
     Raises EngineError `busy` when a process already works on this folder, `disk_full` when it cannot be written.
     """
+    return _launch(folder, job, (EVENTS_FILE, PROCESS_FILE, STOP_FILE, PAUSE_FILE, FINISH_FILE))
+
+
+def resume(folder: Path) -> JobHandle:
+    """Start the job that `folder` describes again; it goes on where its checkpoints are, and so do its events.
+
+    Raises EngineError `busy`, `disk_full`, or `bad_request` when the folder holds no readable job.
+    """
+    try:
+        job = decode_job((folder / JOB_FILE).read_text("utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        message = f"There is no run in the folder {folder.name}."
+        raise EngineError("bad_request", message, "Choose the folder of a run.", str(error)) from error
+    events = folder / EVENTS_FILE
+    written = events.stat().st_size if events.exists() else 0
+    return _launch(folder, job, (PROCESS_FILE, STOP_FILE, PAUSE_FILE, FINISH_FILE), written)
+
+
+def _launch(folder: Path, job: Job, stale: tuple[str, ...], read_from: int = 0) -> JobHandle:
+    """Remove `stale` files, write the job and start its process; events before the byte `read_from` are old."""
     if _owner(folder) is not None:
         raise EngineError("busy", "This job is already running.", "Wait for it or cancel it.")
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for stale in (EVENTS_FILE, PROCESS_FILE, STOP_FILE):
-            (folder / stale).unlink(missing_ok=True)
+        for name in stale:
+            (folder / name).unlink(missing_ok=True)
         (folder / JOB_FILE).write_text(encode_job(job), "utf-8")
         with open(folder / LOG_FILE, "wb") as log:
             process = _start_process(folder, log)
     except OSError as error:
         message = f"The job's folder cannot be written: {error.strerror}."
         raise EngineError("disk_full", message, "Free some space or choose another folder.") from error
-    return JobHandle(folder, process)
+    return JobHandle(folder, process, read_from)
 
 
 def sign(folder: Path) -> None:

@@ -18,6 +18,7 @@ from engine.jobs.events import (
     JobProgress,
     QuantizeJob,
     RepairJob,
+    TrainJob,
     VerifyJob,
     decode_job,
     encode_event,
@@ -26,15 +27,16 @@ from engine.jobs.handle import EVENTS_FILE, JOB_FILE, STOP_FILE, sign
 from engine.jobs.import_model import import_model
 from engine.jobs.quantize_model import quantize_model
 from engine.jobs.repair_model import repair_model
+from engine.jobs.train_model import train_model
 from engine.jobs.verify_model import verify_model
 
 PROGRESS_INTERVAL_SECONDS = 0.1
 
-Report = Callable[[JobProgress], None]
+Report = Callable[[JobEvent], None]
 Stopped = Callable[[], bool]
 
 
-def run_job(job: Job, report: Report, stopped: Stopped) -> JobDone | JobFailed:
+def run_job(job: Job, folder: Path, report: Report, stopped: Stopped) -> JobDone | JobFailed:
     """Do the work of any kind of job; every known failure becomes JobFailed, and unknown ones keep their traceback."""
     try:
         match job:
@@ -46,6 +48,8 @@ def run_job(job: Job, report: Report, stopped: Stopped) -> JobDone | JobFailed:
                 return JobDone(repair_model(job, report, stopped))
             case VerifyJob():
                 return JobDone(verify_model(job, report, stopped))
+            case TrainJob():
+                return JobDone(train_model(job, folder, report))
     except ConversionCancelled:
         return JobFailed("cancelled", "Cancelled.")
     except (EngineError, ConversionError) as error:
@@ -75,15 +79,15 @@ def run_folder(folder: Path) -> int:
     """Run the job in `folder`, writing `events.jsonl`; return the exit status."""
     sign(folder)
     with open(folder / EVENTS_FILE, "ab") as events:
+        _end_broken_line(folder / EVENTS_FILE, events.fileno())
         try:
             job = decode_job((folder / JOB_FILE).read_text("utf-8"))
         except (EngineError, OSError) as error:
             outcome: JobDone | JobFailed = JobFailed("bad_request", str(error), "Start the job again.")
         else:
             lower_priority()
-            outcome = run_job(
-                job, _Throttled(lambda event: _append(events.fileno(), event)), (folder / STOP_FILE).exists
-            )
+            report = _Throttled(lambda event: _append(events.fileno(), event))
+            outcome = run_job(job, folder, report, (folder / STOP_FILE).exists)
         _append(events.fileno(), outcome)
         os.fsync(events.fileno())
     return 0 if isinstance(outcome, JobDone) else 1
@@ -99,15 +103,24 @@ def _append(descriptor: int, event: JobEvent) -> None:
     os.write(descriptor, encode_event(event).encode() + b"\n")
 
 
-class _Throttled:
-    """Pass on a progress event when the last one is old enough, or when a stage begins or ends."""
+def _end_broken_line(path: Path, descriptor: int) -> None:
+    """Close a line that an earlier process could not finish, so that it spoils no other."""
+    if (data := path.read_bytes()) and not data.endswith(b"\n"):
+        os.write(descriptor, b"\n")
 
-    def __init__(self, write: Callable[[JobProgress], None]) -> None:
+
+class _Throttled:
+    """Pass on a progress event when the last one is old enough, or when a stage begins or ends; others always."""
+
+    def __init__(self, write: Callable[[JobEvent], None]) -> None:
         self._write = write
         self._written_at = 0.0
         self._stage = ""
 
-    def __call__(self, event: JobProgress) -> None:
+    def __call__(self, event: JobEvent) -> None:
+        if not isinstance(event, JobProgress):
+            self._write(event)
+            return
         now = time.monotonic()
         if (
             event.stage == self._stage

@@ -18,6 +18,11 @@ def default_models_dir() -> Path:
     return platformdirs.user_data_path(APP_NAME, appauthor=False) / "models"
 
 
+def default_cache_dir() -> Path:
+    """Give the user's folder for what can be made again."""
+    return platformdirs.user_cache_path(APP_NAME, appauthor=False)
+
+
 def assets_dir() -> Path:
     """Give the folder of the data that comes with the program (the bundle's when frozen)."""
     return Path(getattr(sys, "_MEIPASS", Path(__file__).parents[2])) / "assets"

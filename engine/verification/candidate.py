@@ -1,11 +1,12 @@
 """Evaluate a GGUF file as the chat does: one context that grows, a prefix that is kept."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from engine.protocol import Load, Runtime
+from engine.chat.chat_format import chat_format_of
+from engine.protocol import Adapter, Load, Message, Runtime
 from engine.runtime.cancellation import Cancellation
 from engine.runtime.context import Context
 from engine.runtime.context_plan import ContextPlan
@@ -15,18 +16,21 @@ from engine.runtime.interface import ChatContext, ChatModel
 from engine.runtime.model import LanguageModel
 from engine.runtime.model_file import ModelFile
 from engine.runtime.native_log import NativeLog
-from engine.verification.bands import Sequence
+from engine.verification.bands import Sequence as TokenSequence
 from engine.verification.compare import Rows
 
 
 class Candidate:
     """Hold a GGUF model on the processor."""
 
-    def __init__(self, path: Path, longest: int, runtime: Runtime = "auto") -> None:
-        """Load the model for sequences of up to `longest` tokens; raises EngineError."""
+    def __init__(
+        self, path: Path, longest: int, runtime: Runtime = "auto", adapters: tuple[Adapter, ...] = ()
+    ) -> None:
+        """Load the model and its adapters for sequences of up to `longest` tokens; raises EngineError."""
         self._log = NativeLog()
         self._cancellation = Cancellation()
-        self._model, self._context = self._open(Load(str(path), longest, gpu_layers=0, runtime=runtime))
+        request = Load(str(path), longest, gpu_layers=0, adapters=adapters, runtime=runtime)
+        self._model, self._context = self._open(request)
 
     def _open(self, request: Load) -> tuple[ChatModel, ChatContext]:
         header = ModelFile.read(Path(request.path))
@@ -38,7 +42,7 @@ class Candidate:
         model = LanguageModel(
             header,
             gpu_layers=0,
-            adapters=(),
+            adapters=request.adapters,
             log=self._log,
             cancellation=self._cancellation,
             on_progress=lambda _: None,
@@ -55,7 +59,11 @@ class Candidate:
         drawn: list[int] = np.random.default_rng(0).integers(0, vocabulary.size, len(text)).tolist()
         return drawn
 
-    def rows(self, ids: list[int], sequence: Sequence, on_position: Callable[[], None]) -> Rows:
+    def encode_chat(self, messages: Sequence[Message]) -> list[int]:
+        """Return the ids of a conversation as the chat gives them to the model."""
+        return chat_format_of(self._model.metadata, self._model.vocabulary).encode(messages)
+
+    def rows(self, ids: list[int], sequence: TokenSequence, on_position: Callable[[], None]) -> Rows:
         """Return float32 logits `[all positions of the bands in order, n_vocab]`, each after the tokens up to it."""
         self._context.start(self._cancellation)
         rows = []

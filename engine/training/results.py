@@ -1,0 +1,228 @@
+"""Make of a trained model what the chat can use, and check each file against PyTorch before it is handed over."""
+
+import gc
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+import torch
+from peft import PeftModel
+
+from converter.convert import convert
+from converter.gguf_stream import Progress
+from converter.lora import convert_lora
+from engine.errors import EngineError
+from engine.jobs.events import JobProgress
+from engine.jobs.ggml_quantizer import GgmlQuantizer
+from engine.library.verification_record import KL_LIMITS
+from engine.protocol import Adapter, Message
+from engine.training.base import Base, load_weights
+from engine.training.checkpoints import disk_errors, save_weights
+from engine.training.chat_encoding import ChatEncoding
+from engine.verification.bands import Band
+from engine.verification.bands import Sequence as TokenSequence
+from engine.verification.candidate import Candidate
+from engine.verification.compare import Rows, compare_rows
+
+COMPARED_TOKENS = 8
+LONGEST_COMPARED = 128
+EXACT = 1e-3
+"""Largest relative distance of logits between PyTorch and an adapter in float32."""
+ROUNDED = 0.05
+"""The same where the base is stored or computed in 16 bits."""
+TOKENIZER_FILES = (
+    "tokenizer.json",
+    "tokenizer.model",
+    "tokenizer_config.json",
+    "added_tokens.json",
+    "special_tokens_map.json",
+    "chat_template.jinja",
+    "generation_config.json",
+)
+
+
+@dataclass(frozen=True)
+class Check:
+    """Hold how an exported file agrees with the trained model.
+
+    Attributes:
+        file: its name.
+        relative_error, kl, same_top: on the last tokens of held-out prompts, as in `BandResult`.
+        limit: what was allowed, of `measure` (`relative_error` or `kl`).
+        same_ids: whether the chat gives the model the ids that it was trained with.
+    """
+
+    file: str
+    relative_error: float
+    kl: float
+    same_top: float
+    measure: str
+    limit: float
+    same_ids: bool
+
+    @property
+    def passed(self) -> bool:
+        """Tell whether the file may be used."""
+        return self.same_ids and float(getattr(self, self.measure)) <= self.limit
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """Hold what exports are checked with: sequences of ids, and conversations with the ids that training saw."""
+
+    sequences: Sequence[Sequence[int]]
+    chats: Sequence[tuple[tuple[Message, ...], Sequence[int]]]
+
+
+def save_result(model: Any, base: Base, folder: Path) -> Path:
+    """Write the trained weights for PyTorch: a PEFT adapter, or a whole checkpoint with the base's tokenizer."""
+    is_adapter = isinstance(model, PeftModel)
+    target = folder / ("adapter" if is_adapter else "checkpoint")
+    partial = folder / (target.name + ".part")
+    shutil.rmtree(partial, ignore_errors=True)
+    with disk_errors():
+        partial.mkdir(parents=True)
+        save_weights(model, partial)
+        if not is_adapter:
+            for name in ("config.json", *TOKENIZER_FILES):
+                if (base.folder / name).is_file():
+                    shutil.copy(base.folder / name, partial / name)
+        shutil.rmtree(target, ignore_errors=True)
+        partial.replace(target)
+    return target
+
+
+class Exporter:
+    """Write GGUF files of a result and compare them with it."""
+
+    def __init__(
+        self,
+        base: Base,
+        result: Path,
+        held_out: HeldOut,
+        report: Callable[[JobProgress], None],
+        check: Callable[[], None],
+    ) -> None:
+        """Take a result as `save_result` wrote it; `check` may raise between pieces of work."""
+        self._base, self._result, self._held_out = base, result, held_out
+        self._report, self._check = report, check
+        self._is_adapter = (result / "adapter_config.json").is_file()
+        self._reference: tuple[list[Rows], torch.dtype] | None = None
+
+    def adapter(self, out: Path) -> Check:
+        """Write the adapter as GGUF. Raises EngineError `check_failed`, after which the file is gone."""
+        convert_lora(self._result, self._base.folder, out, name=out.stem, progress=self._on_progress)
+        stored = _stored_type(self._base)
+        base_gguf = out.with_name("base.check.gguf")
+        try:
+            convert(self._base.folder, base_gguf, outtype=stored, progress=self._on_progress)
+            exact = stored == "f32" and self._reference_rows()[1] == torch.float32
+            rows, same_ids = self._candidate_rows(base_gguf, (Adapter(str(out)),))
+        finally:
+            base_gguf.unlink(missing_ok=True)
+        return self._judge(out, rows, same_ids, "relative_error", EXACT if exact else ROUNDED)
+
+    def merged(self, out: Path, quantization: str, name: str) -> Check:
+        """Write the whole model as GGUF. Raises EngineError `check_failed`, after which the file is gone."""
+        source, adapter = (self._base.folder, self._result) if self._is_adapter else (self._result, None)
+        with GgmlQuantizer() as quantizer:
+            written = convert(
+                source,
+                out,
+                outtype=quantization,
+                quantizer=quantizer,
+                adapter=adapter,
+                name=name,
+                progress=self._on_progress,
+            )
+        rows, same_ids = self._candidate_rows(out, ())
+        bits = 8 * written.size_bytes / max(1, self._parameters())
+        limit = next(limit for least, limit in KL_LIMITS if bits >= least)
+        return self._judge(out, rows, same_ids, "kl", limit)
+
+    def _judge(self, out: Path, rows: list[Rows], same_ids: bool, measure: str, limit: float) -> Check:
+        ours, theirs = np.concatenate(rows), np.concatenate(self._reference_rows()[0])
+        band = compare_rows("held out", 0, len(ours) - 1, ours, theirs)
+        result = Check(out.name, band.relative_error, band.kl, band.same_top, measure, limit, same_ids)
+        if not result.passed:
+            out.unlink(missing_ok=True)
+            raise _mismatch(result)
+        return result
+
+    def _candidate_rows(self, path: Path, adapters: Sequence[Adapter]) -> tuple[list[Rows], bool]:
+        """Return logits of the held-out sequences in the chat's runtime, and whether chats have the same ids there."""
+        candidate = Candidate(path, LONGEST_COMPARED, adapters)
+        try:
+            same_ids = all(candidate.encode_chat(chat) == list(ids) for chat, ids in self._held_out.chats)
+            rows = []
+            for number, ids in enumerate(self._held_out.sequences):
+                self._check()
+                self._report(JobProgress("check", number, len(self._held_out.sequences), "sequences"))
+                rows.append(candidate.rows(list(ids), _last_tokens(ids), self._check))
+            return rows, same_ids
+        finally:
+            candidate.close()
+
+    def _reference_rows(self) -> tuple[list[Rows], torch.dtype]:
+        """Return the same logits in PyTorch, in float32 where that fits; computed once."""
+        if self._reference is None:
+            free = psutil.virtual_memory().available
+            dtype = torch.float32 if 5 * self._parameters() < free else torch.bfloat16
+            model: Any = load_weights(self._base if self._is_adapter else _at(self._base, self._result), dtype)
+            if self._is_adapter:
+                model = PeftModel.from_pretrained(model, str(self._result)).eval()
+            rows = []
+            for ids in self._held_out.sequences:
+                self._check()
+                with torch.no_grad():
+                    logits = model(torch.tensor([list(ids)]), use_cache=False).logits[0, -COMPARED_TOKENS:]
+                rows.append(logits.float().numpy())
+            del model
+            gc.collect()
+            self._reference = rows, dtype
+        return self._reference
+
+    def _parameters(self) -> int:
+        sizes = {"float32": 4, "bfloat16": 2, "float16": 2}
+        stored = sum(path.stat().st_size for path in self._base.folder.glob("*.safetensors"))
+        return stored // sizes.get(_dtype(self._base), 2)
+
+    def _on_progress(self, progress: Progress) -> None:
+        self._check()
+        self._report(JobProgress("export", progress.done, progress.total, "tensors"))
+
+
+def held_out(encoding: ChatEncoding, sequences: Sequence[Sequence[int]], chats: Sequence[tuple[Message, ...]]) -> HeldOut:
+    """Prepare what exports are checked with; sequences are cut to what is compared."""
+    cut = [tuple(ids[:LONGEST_COMPARED]) for ids in sequences if len(ids) > COMPARED_TOKENS]
+    return HeldOut(cut, [(chat, encoding.encode(chat)) for chat in chats])
+
+
+def _last_tokens(ids: Sequence[int]) -> TokenSequence:
+    return TokenSequence(len(ids), (Band("held out", len(ids) - COMPARED_TOKENS, len(ids) - 1),))
+
+
+def _at(base: Base, folder: Path) -> Base:
+    return Base(folder, base.name, base.config, base.vocabulary)
+
+
+def _dtype(base: Base) -> str:
+    return str(base.config.get("dtype") or base.config.get("torch_dtype") or "bfloat16")
+
+
+def _stored_type(base: Base) -> str:
+    return {"float32": "f32", "float16": "f16"}.get(_dtype(base), "bf16")
+
+
+def _mismatch(check: Check) -> EngineError:
+    if not check.same_ids:
+        message = f"{check.file} was not kept: the chat would give the model other tokens than it was trained with."
+    else:
+        value = float(getattr(check, check.measure))
+        figures = f"{check.measure.replace('_', ' ')} {value:.2g}, allowed {check.limit:.2g}"
+        message = f"{check.file} was not kept: it does not answer as the trained model does ({figures})."
+    return EngineError("check_failed", message, "The trained weights are kept for PyTorch; report this.", repr(check))
