@@ -1,6 +1,9 @@
 """Put low-rank adapters onto a model: the right layers of each architecture, all of them or an error."""
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -38,9 +41,7 @@ def attach_adapter(
         layers_pattern="layers",
     )
     torch.manual_seed(seed)
-    with warnings.catch_warnings():
-        # PEFT reads an attribute whose name transformers is about to change.
-        warnings.filterwarnings("ignore", ".*is_gradient_checkpointing", FutureWarning)
+    with _without_peft_warning():
         adapted = get_peft_model(model, config)
     found = {name for name, _ in lora_layers(adapted)}
     missing = len(targets) * (n_layers - first) - len(found)
@@ -48,6 +49,21 @@ def attach_adapter(
         message = f"This model lacks {missing} of the layers that adapters belong to."
         raise EngineError("model_unsupported", message, "Choose a checkpoint of the Phi-3 family.", str(sorted(found)))
     return adapted
+
+
+def load_adapter(model: PreTrainedModel, folder: Path) -> PeftModel:
+    """Put the adapter in `folder` onto its base, for answering only."""
+    with _without_peft_warning():
+        adapted = PeftModel.from_pretrained(model, str(folder))
+    return adapted.eval()
+
+
+@contextmanager
+def _without_peft_warning() -> Iterator[None]:
+    """Keep PEFT quiet, which reads an attribute whose name transformers is about to change."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", ".*is_gradient_checkpointing", FutureWarning)
+        yield
 
 
 def lora_layers(model: Any) -> list[tuple[str, Any]]:

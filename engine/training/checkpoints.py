@@ -105,7 +105,7 @@ def load_checkpoint(folder: Path, model: Any, optimizer: torch.optim.Optimizer) 
 
 
 def read_state(path: Path) -> TrainerState:
-    """Read the state of a checkpoint and check that its files are there in full length. Raises ValueError and others."""
+    """Read the state of a checkpoint and check that its files have their full length. Raises ValueError and others."""
     values = json.loads((path / STATE_FILE).read_text("utf-8"))
     files = values.pop("files")
     weights = {ADAPTER_FILE, MODEL_FILE} & set(files)

@@ -20,9 +20,10 @@ from engine.jobs.events import JobProgress
 from engine.jobs.ggml_quantizer import GgmlQuantizer
 from engine.library.verification_record import KL_LIMITS
 from engine.protocol import Adapter, Message
+from engine.training.adapters import load_adapter
 from engine.training.base import Base, load_weights
-from engine.training.checkpoints import disk_errors, save_weights
 from engine.training.chat_encoding import ChatEncoding
+from engine.training.checkpoints import disk_errors, save_weights
 from engine.verification.bands import Band
 from engine.verification.bands import Sequence as TokenSequence
 from engine.verification.candidate import Candidate
@@ -174,7 +175,7 @@ class Exporter:
             dtype = torch.float32 if 5 * self._parameters() < free else torch.bfloat16
             model: Any = load_weights(self._base if self._is_adapter else _at(self._base, self._result), dtype)
             if self._is_adapter:
-                model = PeftModel.from_pretrained(model, str(self._result)).eval()
+                model = load_adapter(model, self._result)
             rows = []
             for ids in self._held_out.sequences:
                 self._check()
@@ -196,7 +197,9 @@ class Exporter:
         self._report(JobProgress("export", progress.done, progress.total, "tensors"))
 
 
-def held_out(encoding: ChatEncoding, sequences: Sequence[Sequence[int]], chats: Sequence[tuple[Message, ...]]) -> HeldOut:
+def held_out(
+    encoding: ChatEncoding, sequences: Sequence[Sequence[int]], chats: Sequence[tuple[Message, ...]]
+) -> HeldOut:
     """Prepare what exports are checked with; sequences are cut to what is compared."""
     cut = [tuple(ids[:LONGEST_COMPARED]) for ids in sequences if len(ids) > COMPARED_TOKENS]
     return HeldOut(cut, [(chat, encoding.encode(chat)) for chat in chats])

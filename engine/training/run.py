@@ -90,9 +90,7 @@ def _learn(run: Run, losses: list[TrainingEvaluation]) -> tuple[Material, Traine
     )
     if newest_state(folder / CHECKPOINTS_FOLDER) is None:
         _estimate(run, material)
-    answers = SampleAnswers(
-        _shown_prompts(run), run.encoding, job.sample_tokens, run.precision, folder / ANSWERS_FILE
-    )
+    answers = SampleAnswers(_shown_prompts(run), run.encoding, job.sample_tokens, run.precision, folder / ANSWERS_FILE)
 
     def report(event: JobEvent) -> None:
         if isinstance(event, TrainingEvaluation):
@@ -180,9 +178,7 @@ def _hand_over(
     part = run.data.measured if run.data.measured.items else run.data.learned
     sequences = [sample.ids for item in part.items[:SEQUENCES_COMPARED] for sample in item.samples[:1]]
     chats = [] if job.method == "pretrain" else [(Message("user", prompt.text),) for prompt in part.prompts[:4]]
-    exporter = Exporter(
-        run.base, result, held_out(run.encoding, sequences, chats), run.report, run.control.check
-    )
+    exporter = Exporter(run.base, result, held_out(run.encoding, sequences, chats), run.report, run.control.check)
     made: dict[str, Any] = {"path": str(result), "steps": state.step, "tokens": state.tokens}
     checks: list[Check] = []
     failure: EngineError | None = None

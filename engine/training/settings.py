@@ -11,7 +11,7 @@ ADAPTER_METHODS = ("lora", "qlora", "dpo")
 # Ours: the report names no learning rates.
 LEARNING_RATES = {"lora": 2e-4, "qlora": 2e-4, "full": 2e-5, "dpo": 2e-5, "pretrain": 1e-4}
 CHECKPOINTS_PER_RUN = 10
-MOST_STEPS_BETWEEN = 200
+FEWEST_STEPS_BETWEEN, MOST_STEPS_BETWEEN = 5, 200
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,9 @@ def steps_of_run(job: TrainJob, n_items: int) -> int:
 
 def steps_between_checkpoints(job: TrainJob, total_steps: int) -> int:
     """Return after how many steps the run saves, measures and shows answers."""
-    return job.checkpoint_steps or max(1, min(total_steps // CHECKPOINTS_PER_RUN, MOST_STEPS_BETWEEN))
+    return job.checkpoint_steps or max(
+        FEWEST_STEPS_BETWEEN, min(total_steps // CHECKPOINTS_PER_RUN, MOST_STEPS_BETWEEN)
+    )
 
 
 def learning_rate_at(step: int, job: TrainJob, total_steps: int) -> float:
