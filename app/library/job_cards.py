@@ -16,13 +16,15 @@ from app.widgets.bars import ThinProgress
 from app.widgets.buttons import Button
 from app.widgets.labels import ElidedLabel, Label, WrappedLabel
 from app.widgets.surfaces import Card
-from engine.jobs.events import ImportJob, Job, QuantizeJob, RepairJob, VerifyJob
+from engine.jobs.events import ImportJob, Job, QuantizeJob, RepairJob, TrainJob, VerifyJob
 
 
 def job_title(job: Job) -> str:
     """Name the model that a job is about."""
     if isinstance(job, ImportJob) and job.name:
         return job.name
+    if isinstance(job, TrainJob):
+        return Path(job.data).stem
     return Path(job.model if isinstance(job, VerifyJob) else job.out).stem
 
 

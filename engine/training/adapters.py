@@ -54,8 +54,9 @@ def attach_adapter(
 def load_adapter(model: PreTrainedModel, folder: Path) -> PeftModel:
     """Put the adapter in `folder` onto its base, for answering only."""
     with _without_peft_warning():
-        adapted = PeftModel.from_pretrained(model, str(folder))
-    return adapted.eval()
+        adapted: PeftModel = PeftModel.from_pretrained(model, str(folder))
+    adapted.eval()
+    return adapted
 
 
 @contextmanager

@@ -134,14 +134,16 @@ def _strings(header: GGUFHeader, key: str) -> list[str]:
 def _tokenizer(header: GGUFHeader) -> Tokenizer:
     """Build SmolLM's byte level encoding: digits apart, then GPT-2's pattern."""
     tokens = _strings(header, "tokenizer.ggml.tokens")
-    merges = [tuple(merge.split(" ", 1)) for merge in _strings(header, "tokenizer.ggml.merges")]
+    parts = (merge.partition(" ") for merge in _strings(header, "tokenizer.ggml.merges"))
+    merges = [(left, right) for left, _, right in parts]
     tokenizer = Tokenizer(models.BPE(vocab={token: number for number, token in enumerate(tokens)}, merges=merges))
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)]
     )
     tokenizer.decoder = decoders.ByteLevel()
-    kinds = header.metadata["tokenizer.ggml.token_type"].value
-    special = [token for token, kind in zip(tokens, kinds, strict=True) if int(kind) == CONTROL_TOKEN]
+    kinds = header.get("tokenizer.ggml.token_type")
+    assert isinstance(kinds, np.ndarray)
+    special = [tokens[number] for number in np.flatnonzero(kinds == CONTROL_TOKEN)]
     tokenizer.add_special_tokens([AddedToken(token, special=True, normalized=False) for token in special])
     return tokenizer
 

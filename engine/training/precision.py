@@ -24,7 +24,8 @@ class Precision:
         """Give the context in which a forward pass runs."""
         if self.compute == torch.float32:
             return nullcontext()
-        return torch.autocast(self.device, self.compute)
+        context: AbstractContextManager[object] = torch.autocast(self.device, self.compute)
+        return context
 
 
 def choose_precision(wanted: str = "auto") -> Precision:
@@ -37,6 +38,6 @@ def choose_precision(wanted: str = "auto") -> Precision:
 
 def _multiplies_bfloat16(device: str) -> bool:
     if device == "cuda":
-        return torch.cuda.is_bf16_supported()
+        return bool(torch.cuda.is_bf16_supported())
     checks = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
     return any(bool(getattr(torch.cpu, check, bool)()) for check in checks)
