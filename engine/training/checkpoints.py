@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -24,6 +25,8 @@ from engine.errors import EngineError
 KEPT = 2
 STATE_FILE, OPTIMIZER_FILE, RANDOM_FILE = "trainer_state.json", "optimizer.pt", "rng_state.pth"
 ADAPTER_FILE, MODEL_FILE = "adapter_model.safetensors", "model.safetensors"
+DAMAGE = (OSError, ValueError, KeyError, TypeError, RuntimeError, EOFError, UnpicklingError, SafetensorError)
+"""What readers of damaged files raise."""
 NAME = re.compile(r"step-(\d{6,})")
 
 
@@ -98,7 +101,7 @@ def load_checkpoint(folder: Path, model: Any, optimizer: torch.optim.Optimizer) 
             optimizer_state = torch.load(path / OPTIMIZER_FILE, weights_only=True)
             _load_weights(model, path)
             optimizer.load_state_dict(optimizer_state)
-        except (OSError, ValueError, KeyError, TypeError, RuntimeError, EOFError, SafetensorError):
+        except DAMAGE:
             continue
         return state, random_state
     return None

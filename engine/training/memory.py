@@ -80,7 +80,9 @@ def probe(material: Material, items_per_step: int) -> Probe:
 def use_gradient_checkpointing(model: Any) -> None:
     """Recompute layers in the backward pass instead of keeping what they made."""
     causal = model.get_base_model() if hasattr(model, "get_base_model") else model
-    causal.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+    causal.activation_checkpointing_enable()
+    # transformers also asks for gradients of the embeddings, which would reach down into layers without adapters.
+    causal.disable_input_require_grads()
 
 
 @contextmanager
