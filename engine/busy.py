@@ -6,9 +6,16 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+from engine.library.folders import default_cache_dir
+
 BUSY_SECONDS = 5.0
 """How long after a touch the file still counts, so that a worker that died holds nobody up."""
 _SECONDS_BETWEEN_TOUCHES = 1.0
+
+
+def default_busy_file() -> Path:
+    """Give the file that this user's workers touch and training looks at."""
+    return default_cache_dir() / "answering"
 
 
 class BusyMark:

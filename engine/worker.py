@@ -13,6 +13,7 @@ import traceback
 from dataclasses import dataclass, field
 from typing import BinaryIO
 
+from engine.busy import BusyMark, default_busy_file
 from engine.channel import read_lines
 from engine.errors import EngineError
 from engine.progress import ReadingPace, Reporter
@@ -32,6 +33,7 @@ from engine.protocol import (
     Request,
     Result,
     Shutdown,
+    Stage,
     Token,
     Unload,
     UseAdapters,
@@ -59,10 +61,11 @@ class Task:
 class Worker:
     """Execute requests in the order of arrival, while a reader thread serves cancel, ping and shutdown at once."""
 
-    def __init__(self, requests: BinaryIO, events: BinaryIO) -> None:
-        """Take the streams of the protocol."""
+    def __init__(self, requests: BinaryIO, events: BinaryIO, busy: BusyMark) -> None:
+        """Take the streams of the protocol, and the mark that makes background work wait for answers."""
         self._requests = requests
         self._events = events
+        self._busy = busy
         self._sending = threading.Lock()
         self._changed = threading.Condition()
         self._open: dict[int, Task] = {}
@@ -163,15 +166,7 @@ class Worker:
             case Chat():
                 if cancellation.requested:
                     return ChatResult("cancelled", "", 0, 0, 0, 0, 0, 0.0, 0.0, 0.0, 0.0)
-                return self._session.chat(
-                    request,
-                    cancellation,
-                    arrived=task.arrived,
-                    on_text=lambda text: self._send(Token(task.id, text)),
-                    on_dropped=report.dropped,
-                    on_progress=report.evaluated,
-                    on_approximate=report.approximate,
-                )
+                return self._chat(task, request, report)
         cancellation.check()
         match request:
             case Load():
@@ -185,6 +180,31 @@ class Worker:
             case Logits():
                 return self._session.logits(request, cancellation, report.evaluated)
         return None
+
+    def _chat(self, task: Task, request: Chat, report: Reporter) -> ChatResult:
+        """Answer, and keep the mark fresh while it lasts."""
+
+        def on_text(text: str) -> None:
+            self._busy.touch()
+            self._send(Token(task.id, text))
+
+        def on_progress(stage: Stage, done: int, total: int) -> None:
+            self._busy.touch()
+            report.evaluated(stage, done, total)
+
+        self._busy.touch()
+        try:
+            return self._session.chat(
+                request,
+                task.cancellation,
+                arrived=task.arrived,
+                on_text=on_text,
+                on_dropped=report.dropped,
+                on_progress=on_progress,
+                on_approximate=report.approximate,
+            )
+        finally:
+            self._busy.clear()
 
     def _send(self, event: Event) -> None:
         with self._sending:
@@ -211,7 +231,7 @@ def main() -> None:
     events = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     sys.stdout = sys.stderr
-    Worker(sys.stdin.buffer, events).run()
+    Worker(sys.stdin.buffer, events, BusyMark(default_busy_file())).run()
     sys.stderr.flush()
     # The reader thread may still wait for a line, and Python aborts when it takes standard input from under a thread.
     os._exit(0)

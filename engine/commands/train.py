@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from engine.busy import default_busy_file
 from engine.commands.follow import follow_run
 from engine.errors import EngineError
 from engine.jobs.events import TrainJob, decode_job
@@ -99,6 +100,7 @@ def _read_run_file(path: Path) -> dict[str, Any]:
 def _job(given: dict[str, Any]) -> TrainJob:
     """Make the job, with paths that do not depend on where the process runs."""
     given.setdefault("cache", str(default_cache_dir() / "bases"))
+    given.setdefault("busy_file", str(default_busy_file()))
     for name in PATHS:
         if given.get(name) and (name != "base" or Path(str(given[name])).exists()):
             given[name] = str(Path(str(given[name])).expanduser().resolve())

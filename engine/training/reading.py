@@ -6,14 +6,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from engine.data.example import Example
+from engine.data.libraries import is_installed
+from engine.data.near_duplicates import NearDuplicates
 from engine.data.reader import DataFile, data_files
+from engine.data.split import split_examples
 from engine.errors import EngineError
 from engine.jobs.events import TrainJob
 from engine.training.chat_encoding import ChatEncoding
 from engine.training.dataset import Dataset, build_dataset
 
 FEWEST_TO_PART = 10
-MOST_TO_MEASURE = 64
 
 
 @dataclass(frozen=True)
@@ -39,13 +41,23 @@ def read_data(job: TrainJob, encoding: ChatEncoding, check: Callable[[], None]) 
 
 
 def part(examples: list[Example], share: float) -> tuple[list[Example], list[Example]]:
-    """Keep a share of the examples apart, those with the smallest hashes, so that order does not matter."""
-    count = min(round(share * len(examples)) or 1, MOST_TO_MEASURE)
+    """Keep about a share of the examples apart; what is nearly the same, or of one row, stays together."""
     if not share or len(examples) < FEWEST_TO_PART:
         return examples, []
-    apart = {example.content_hash() for example in sorted(examples, key=Example.content_hash)[:count]}
-    learned = [example for example in examples if example.content_hash() not in apart]
-    return learned, [example for example in examples if example.content_hash() in apart]
+    split = split_examples([example.content_hash() for example in examples], _groups(examples), share)
+    return [examples[number] for number in split.training], [examples[number] for number in split.validation]
+
+
+def _groups(examples: list[Example]) -> list[int]:
+    """Give for each example the number of the first that it belongs with."""
+    near = NearDuplicates() if is_installed("datasketch") else None
+    firsts: dict[object, int] = {}
+    groups = []
+    for number, example in enumerate(examples):
+        leader = near.leader(number, example) if near else number
+        groups.append(min(groups[leader] if leader < number else number, firsts.setdefault(example.place, number)))
+        firsts[example.place] = groups[-1]
+    return groups
 
 
 def _examples(path: Path, refused: Counter[str], check: Callable[[], None]) -> Iterator[Example]:

@@ -156,7 +156,7 @@ class Exporter:
 
     def _candidate_rows(self, path: Path, adapters: Sequence[Adapter]) -> tuple[list[Rows], bool]:
         """Return logits of the held-out sequences in the chat's runtime, and whether chats have the same ids there."""
-        candidate = Candidate(path, LONGEST_COMPARED, adapters)
+        candidate = Candidate(path, LONGEST_COMPARED, adapters=tuple(adapters))
         try:
             same_ids = all(candidate.encode_chat(chat) == list(ids) for chat, ids in self._held_out.chats)
             rows = []

@@ -29,7 +29,7 @@ from engine.training.settings import check_job, steps_of_run
 
 CHECKPOINTS_FOLDER, RESULT_FOLDER, BASE_FOLDER = "checkpoints", "result", "base"
 ANSWERS_FILE = "base_answers.json"
-PROMPTS_SHOWN, PROMPTS_ASKED, SEQUENCES_COMPARED = 2, 3, 4
+PROMPTS_SHOWN, PROMPTS_ASKED, SEQUENCES_COMPARED, MOST_MEASURED = 2, 3, 4, 64
 STOP_TOKENS = 200
 """How long an answer may get in the question whether the model stops."""
 BITS = {"f32": 32, "f16": 16, "bf16": 16, "q8_0": 8.5}
@@ -84,7 +84,7 @@ def _learn(run: Run, losses: list[TrainingEvaluation]) -> tuple[Material, Traine
             run.base,
             run.precision,
             run.data.learned.items,
-            run.data.measured.items,
+            run.data.measured.items[:MOST_MEASURED],
             run.control.check,
         )
     )

@@ -23,9 +23,7 @@ from engine.verification.compare import Rows
 class Candidate:
     """Hold a GGUF model on the processor."""
 
-    def __init__(
-        self, path: Path, longest: int, runtime: Runtime = "auto", adapters: tuple[Adapter, ...] = ()
-    ) -> None:
+    def __init__(self, path: Path, longest: int, runtime: Runtime = "auto", adapters: tuple[Adapter, ...] = ()) -> None:
         """Load the model and its adapters for sequences of up to `longest` tokens; raises EngineError."""
         self._log = NativeLog()
         self._cancellation = Cancellation()
