@@ -188,7 +188,7 @@ class Worker:
             self._busy.touch()
             self._send(Token(task.id, text))
 
-        def on_progress(stage: Stage, done: int, total: int) -> None:
+        def on_progress(stage: Stage, done: float, total: float) -> None:
             self._busy.touch()
             report.evaluated(stage, done, total)
 

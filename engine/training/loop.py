@@ -85,7 +85,7 @@ class TrainingLoop:
         self._resume()
         _train_mode(self._material.model)
         while self.state.step < self._total and not self._control.finishing:
-            self._take_step()
+            self.take_step()
             if self.state.step % self._cadence == 0 and self.state.step < self._total:
                 self._checkpoint()
         self._checkpoint()
@@ -109,9 +109,10 @@ class TrainingLoop:
             self._notice("started", f"Training goes on from step {state.step}.")
         self._random = _random_state()
 
-    def _take_step(self) -> None:
+    def take_step(self) -> None:
+        """Take the next step and report it; raises Stopped after saving, EngineError when the loss breaks down."""
         step = self.state.step
-        items = self._batch(step)
+        items = self.batch(step)
         weight = sum(self._material.objective.weight(item) for item in items)
         rate = learning_rate_at(step, self._job, self._total)
         self._random = _random_state()
@@ -136,7 +137,7 @@ class TrainingLoop:
         self._count(tokens, seconds + time.perf_counter() - started)
         self._report_step(loss, rate, norm)
 
-    def _batch(self, step: int) -> list[Item]:
+    def batch(self, step: int) -> list[Item]:
         """Return a step's items; the order of each epoch depends on nothing but the seed."""
         n_items, size = len(self._material.items), self._job.batch_size
         per_epoch = math.ceil(n_items / size)

@@ -52,7 +52,7 @@ def _groups(examples: list[Example]) -> list[int]:
     """Give for each example the number of the first that it belongs with."""
     near = NearDuplicates() if is_installed("datasketch") else None
     firsts: dict[object, int] = {}
-    groups = []
+    groups: list[int] = []
     for number, example in enumerate(examples):
         leader = near.leader(number, example) if near else number
         groups.append(min(groups[leader] if leader < number else number, firsts.setdefault(example.place, number)))

@@ -2,7 +2,7 @@
 
 import shutil
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +63,7 @@ def train(job: TrainJob, folder: Path, report: Report) -> dict[str, Any]:
     cache, library = Path(job.cache or folder / BASE_FOLDER), Path(job.models_dir) if job.models_dir else None
     base = open_base(job.base, cache, library)
     encoding = ChatEncoding(base)
+    job = replace(job, max_length=min(job.max_length, base.context))
     data = read_data(job, encoding, control.check)
     run = Run(job, folder, base, encoding, choose_precision(job.precision), data, control, report)
     losses: list[TrainingEvaluation] = []

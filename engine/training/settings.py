@@ -1,5 +1,6 @@
 """Check what a run was told, and fill in what was left to us: defaults for a small set on a laptop."""
 
+import dataclasses
 import math
 from dataclasses import dataclass, replace
 
@@ -50,6 +51,12 @@ def check_job(job: TrainJob) -> TrainJob:
     """Return the job with its learning rate chosen. Raises EngineError `bad_request`."""
     if job.method not in METHODS:
         raise _refusal(f"There is no method {job.method!r}.", f"Choose one of {', '.join(METHODS)}.")
+    for field in dataclasses.fields(job):
+        if field.type is str and not isinstance(getattr(job, field.name), str):
+            raise _refusal(f"{field.name.replace('_', ' ').capitalize()} must be a text.", "Put it in quotes.")
+    prompts = job.sample_prompts
+    if not isinstance(prompts, (list, tuple)) or not all(isinstance(prompt, str) for prompt in prompts):
+        raise _refusal("Sample prompts must be a list of texts.", "Write them in square brackets.")
     if job.precision not in ("auto", "bfloat16", "float32"):
         raise _refusal(f"There is no precision {job.precision!r}.", "Choose auto, bfloat16 or float32.")
     for limit in LIMITS:

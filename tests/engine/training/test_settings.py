@@ -24,6 +24,9 @@ def job(**options):
         {"max_length": True},
         {"precision": "int3"},
         {"validation_share": 1.0},
+        {"busy_file": 5},
+        {"sample_prompts": "one"},
+        {"sample_prompts": [1]},
     ],
 )
 def test_impossible_settings_are_refused(options):
