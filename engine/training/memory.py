@@ -13,11 +13,9 @@ from engine.errors import EngineError
 from engine.training.loop import Material
 from engine.training.samples import Item, PackedRow, pack
 
-PROBE_ROWS = 3
+TIMED_ROWS = 2
 MEMORY_SHARE = 0.85
 """How much of the free memory a run may plan with."""
-RECOMPUTATION = 1.4
-"""How much longer a step takes with gradient checkpointing (measured: 1/0.70)."""
 OUT_OF_MEMORY = ("can't allocate memory", "not enough memory", "out of memory", "bad_alloc")
 
 
@@ -47,23 +45,15 @@ class Probe:
 def probe(material: Material, items_per_step: int) -> Probe:
     """Run the passes of a few rows without changing the model, and choose gradient checkpointing where it is needed.
 
-    Begins with the shortest row, so that the probe itself does not run out of memory. Raises EngineError
-    `out_of_memory` when the run cannot fit.
+    The shortest row tells how much memory all will need, before a longer one could run out of it; typical rows are
+    timed, once kernels are warm. Raises EngineError `out_of_memory` when the run cannot fit.
     """
     rows = _rows_of_an_epoch(material, items_per_step)
     longest = max(sum(item.tokens for item in row) for row in rows)
     trained = sum(parameter.numel() for parameter in material.model.parameters() if parameter.requires_grad)
     optimizer_bytes = 12 * trained
-    random_state = torch.get_rng_state()
-    chosen = [PackedRow.of(row, material.precision.device) for row in rows[:PROBE_ROWS]]
-    material.model.train()
-    try:
-        with out_of_memory():
-            saved, seconds = _passes(material, chosen)
-    finally:
-        material.model.zero_grad(set_to_none=True)
-        torch.set_rng_state(random_state)
-    tokens = sum(row.tokens for row in chosen)
+    with _undone(material.model), out_of_memory():
+        saved, _ = _passes(material, rows[:1])
     process = psutil.Process().memory_info().rss
     free = int(process + psutil.virtual_memory().available * MEMORY_SHARE)
     plain = process + optimizer_bytes + int(saved * longest)
@@ -73,7 +63,9 @@ def probe(material: Material, items_per_step: int) -> Probe:
         if frugal > free:
             raise _too_little_memory(frugal, free)
         use_gradient_checkpointing(material.model)
-    pace = seconds / tokens * (RECOMPUTATION if recomputes else 1)
+    with _undone(material.model), out_of_memory():
+        middle = len(rows) // 2
+        _, pace = _passes(material, rows[middle : middle + TIMED_ROWS])
     return Probe(pace, saved, optimizer_bytes, longest, recomputes, frugal if recomputes else plain, free)
 
 
@@ -114,8 +106,20 @@ def _rows_of_an_epoch(material: Material, items_per_step: int) -> list[list[Item
     return sorted(rows, key=lambda row: sum(item.tokens for item in row))
 
 
-def _passes(material: Material, rows: list[PackedRow]) -> tuple[float, float]:
-    """Return the bytes kept for the backward pass per token, and the seconds that the passes took."""
+@contextmanager
+def _undone(model: Any) -> Iterator[None]:
+    """Train for a moment, and leave neither gradients nor another random state behind."""
+    random_state = torch.get_rng_state()
+    model.train()
+    try:
+        yield
+    finally:
+        model.zero_grad(set_to_none=True)
+        torch.set_rng_state(random_state)
+
+
+def _passes(material: Material, rows: list[list[Item]]) -> tuple[float, float]:
+    """Return per token the bytes kept for the backward pass, and the seconds that the passes took."""
     kept: dict[int, int] = {}
     own = {parameter.untyped_storage().data_ptr() for parameter in material.model.parameters()}
 
@@ -125,12 +129,14 @@ def _passes(material: Material, rows: list[PackedRow]) -> tuple[float, float]:
             kept[storage.data_ptr()] = storage.nbytes()
         return tensor
 
-    bytes_per_token = 0.0
+    bytes_per_token, tokens = 0.0, 0
     started = time.perf_counter()
-    for row in rows:
+    for items in rows:
+        row = PackedRow.of(items, material.precision.device)
+        tokens += row.tokens
         kept.clear()
         with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor), material.precision.autocast():
             loss = material.objective.loss(material.model, row)
         loss.backward()
         bytes_per_token = max(bytes_per_token, sum(kept.values()) / row.tokens)
-    return bytes_per_token, time.perf_counter() - started
+    return bytes_per_token, (time.perf_counter() - started) / tokens

@@ -30,7 +30,7 @@ from engine.verification.bands import Sequence as TokenSequence
 from engine.verification.candidate import Candidate
 from engine.verification.compare import Rows, compare_rows
 
-COMPARED_TOKENS = 8
+COMPARED_TOKENS = 4
 LONGEST_COMPARED = 128
 EXACT = 1e-3
 """Largest relative distance of logits between PyTorch and an adapter in float32."""

@@ -30,8 +30,8 @@ from engine.training.settings import check_job, steps_of_run
 CHECKPOINTS_FOLDER, RESULT_FOLDER, BASE_FOLDER = "checkpoints", "result", "base"
 ANSWERS_FILE = "base_answers.json"
 PROMPTS_SHOWN, PROMPTS_ASKED, SEQUENCES_COMPARED, MOST_MEASURED = 2, 3, 4, 64
-STOP_TOKENS = 200
-"""How long an answer may get in the question whether the model stops."""
+MOST_STOP_TOKENS = 200
+"""How long an answer may get in the question whether the model stops, at most."""
 BITS = {"f32": 32, "f16": 16, "bf16": 16, "q8_0": 8.5}
 
 Report = Callable[[JobEvent], None]
@@ -168,7 +168,8 @@ def _stopping(run: Run, model: Any) -> Stopping | None:
     part = run.data.measured if run.data.measured.items else run.data.learned
     samples = [sample for item in part.items[:16] for sample in item.samples[:1]]
     prompts = part.prompts[:PROMPTS_ASKED] if run.job.sample_tokens else []
-    return stopping(model, run.encoding, prompts, samples, STOP_TOKENS, run.precision)
+    most_tokens = min(MOST_STOP_TOKENS, 16 + 2 * max(sample.learned for sample in samples))
+    return stopping(model, run.encoding, prompts, samples, most_tokens, run.precision)
 
 
 def _hand_over(
