@@ -46,7 +46,7 @@ def dequantized_checkpoint(gguf: Path, cache: Path) -> Path:
     _check(header)
     status = gguf.stat()
     mark = hashlib.sha256(f"{status.st_size} {status.st_mtime_ns}".encode()).hexdigest()[:12]
-    folder = cache / f"{gguf.stem}-{mark}"
+    folder = cache / mark / gguf.stem
     if folder.is_dir():
         return folder
     partial = folder.with_name(folder.name + ".part")

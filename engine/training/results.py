@@ -111,9 +111,9 @@ class Exporter:
         self._is_adapter = (result / "adapter_config.json").is_file()
         self._reference: tuple[list[Rows], torch.dtype] | None = None
 
-    def adapter(self, out: Path) -> Check:
+    def adapter(self, out: Path, name: str) -> Check:
         """Write the adapter as GGUF. Raises EngineError `check_failed`, after which the file is gone."""
-        convert_lora(self._result, self._base.folder, out, name=out.stem, progress=self._on_progress)
+        convert_lora(self._result, self._base.folder, out, name=name, progress=self._on_progress)
         stored = _stored_type(self._base)
         base_gguf = out.with_name("base.check.gguf")
         try:

@@ -187,7 +187,7 @@ def _hand_over(
     try:
         if job.export_adapter and result.name == "adapter":
             out = run.folder / RESULT_FOLDER / f"{name}.lora.gguf"
-            checks.append(exporter.adapter(out))
+            checks.append(exporter.adapter(out, name))
             made["adapter"] = str(out)
         if job.merged:
             out = run.folder / RESULT_FOLDER / f"{name}-{job.merged.upper()}.gguf"

@@ -40,7 +40,7 @@ def test_second_use_makes_nothing_new(starter, checkpoint, starter_cache):
     before = (checkpoint / "model.safetensors").stat().st_mtime_ns
     assert dequantized_checkpoint(starter, starter_cache) == checkpoint
     assert (checkpoint / "model.safetensors").stat().st_mtime_ns == before
-    assert not list(starter_cache.glob("*.part"))
+    assert checkpoint.name == starter.stem and not list(starter_cache.rglob("*.part"))
 
 
 def test_starter_is_a_base(starter, starter_cache):
