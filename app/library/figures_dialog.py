@@ -48,6 +48,11 @@ class FiguresDialog(QDialog):
         if record.clamp_share is not None:
             clamps = self.tr("The model's clamps acted on {:.2%} of its activations; llama.cpp does not have them.")
             layout.addWidget(WrappedLabel(clamps.format(record.clamp_share), "small"))
+        if record.near_tie_share is not None:
+            ties = self.tr(
+                "Near ties between experts, put right here and not in other programs: {:.2%} of all choices."
+            )
+            layout.addWidget(WrappedLabel(ties.format(record.near_tie_share), "small"))
         close = Button(self.tr("Close"))
         close.clicked.connect(self.accept)
         layout.addWidget(close, alignment=Qt.AlignmentFlag.AlignRight)

@@ -35,5 +35,7 @@ def _table(result: dict[str, Any]) -> str:
         rows.append(f"{positions:>13}  {figures}  {band['name']}")
     if result["clamp_share"] is not None:
         rows.append(f"clamps acted on {result['clamp_share']:.2%} of the feed-forward values")
+    if result["near_tie_share"] is not None:
+        rows.append(f"near ties changed the weights of experts in {result['near_tie_share']:.2%} of all choices")
     rows.append("verified" if result["verified"] else "NOT verified: the model departs from its reference")
     return "\n".join(rows)

@@ -28,7 +28,7 @@ def verify_model(job: VerifyJob, report: Report, stopped: Callable[[], bool]) ->
     """
     model, checkpoint = Path(job.model), Path(job.checkpoint)
     sequences = _sequences(checkpoint, job.context)
-    ids, ours = _candidate_rows(model, sequences, report, stopped)
+    ids, ours, near_tie_share = _candidate_rows(model, sequences, report, stopped)
     reference, dtype, clamp_share = _reference_rows(checkpoint, ids, sequences, report, stopped)
     bands = []
     for sequence, theirs, own in zip(sequences, reference, ours, strict=True):
@@ -40,7 +40,14 @@ def verify_model(job: VerifyJob, report: Report, stopped: Callable[[], bool]) ->
     card, status = read_card(model), model.stat()
     bits = 8 * card.size_bytes / max(card.parameters, 1)
     record = VerificationRecord(
-        status.st_size, status.st_mtime_ns, checkpoint.name, dtype, bits, tuple(bands), clamp_share
+        status.st_size,
+        status.st_mtime_ns,
+        checkpoint.name,
+        dtype,
+        bits,
+        tuple(bands),
+        clamp_share,
+        near_tie_share,
     )
     write_record(model, record)
     return {"path": str(model), "verified": record.verified, **asdict(record)}
@@ -93,8 +100,8 @@ def _reference_rows(
 
 def _candidate_rows(
     model: Path, sequences: list[Sequence], report: Report, stopped: Callable[[], bool]
-) -> tuple[list[int], list[Rows]]:
-    """Encode the shipped text with the model's own vocabulary and evaluate it; return the ids and the rows."""
+) -> tuple[list[int], list[Rows], float | None]:
+    """Evaluate the shipped text, encoded by the model itself; return ids, rows, and the share of near ties."""
     longest = max(sequence.length for sequence in sequences)
     total = sum(len(band.positions) for sequence in sequences for band in sequence.bands)
     done = 0
@@ -113,6 +120,7 @@ def _candidate_rows(
             message = f"{model.name} turns text into no tokens."
             raise EngineError("model_invalid", message, "Convert the checkpoint again.")
         ids = (ids * (longest // len(ids) + 1))[:longest]
-        return ids, [candidate.rows(ids, sequence, on_position) for sequence in sequences]
+        rows = [candidate.rows(ids, sequence, on_position) for sequence in sequences]
+        return ids, rows, candidate.near_tie_share
     finally:
         candidate.close()

@@ -22,6 +22,7 @@ class VerificationRecord:
         bits_per_weight: of the GGUF.
         bands: agreement per band of positions.
         clamp_share: how often Phi-3-small's clamps acted; None for other models.
+        near_tie_share: how often near ties between Phi-3.5-MoE's experts changed their weights; None for other models.
     """
 
     size_bytes: int
@@ -31,6 +32,7 @@ class VerificationRecord:
     bits_per_weight: float
     bands: tuple[BandResult, ...]
     clamp_share: float | None = None
+    near_tie_share: float | None = None
 
     @property
     def verified(self) -> bool:

@@ -23,10 +23,16 @@ _SCORES = b"ffn_moe_logits-"
 _WEIGHTS = b"ffn_moe_weights_norm-"
 _FLOAT_BYTES = 4
 _EXPERTS_PER_TOKEN = 2
+_NOTICEABLE = 1e-3
 
 
 class SparseMixer:
-    """Hold `callback`, llama.cpp's evaluation callback for contexts of one model; it must outlive them."""
+    """Hold `callback`, llama.cpp's evaluation callback for contexts of one model; it must outlive them.
+
+    Attributes:
+        routings: how often experts were chosen, once for each token in each layer.
+        near_ties: how often near ties changed their weights, which other programs do not put right.
+    """
 
     def __init__(self, experts: int, jitter: float, score_scale: float, weight_scale: float) -> None:
         """Take the number of experts, and how scores and weights of the file stand to the reference's."""
@@ -34,6 +40,7 @@ class SparseMixer:
         self._jitter = jitter
         self._score_scale = score_scale
         self._weight_scale = weight_scale
+        self.routings = self.near_ties = 0
         self._ggml = _declare(_ggml.libggml)
         self._scores: NDArray[np.float32] = np.zeros((0, experts), np.float32)
         self.callback: Any = llama.ggml_backend_sched_eval_callback(self._observe)
@@ -59,7 +66,10 @@ class SparseMixer:
             values /= self._score_scale
             self._scores = values.reshape(-1, self._experts)
         elif is_weights and values.size == _EXPERTS_PER_TOKEN * len(self._scores):
-            values[:] = (expert_weights(self._scores, self._jitter) * self._weight_scale).reshape(-1)
+            weights = expert_weights(self._scores, self._jitter)
+            self.routings += len(weights)
+            self.near_ties += int((weights < 1 - _NOTICEABLE).any(axis=1).sum())
+            values[:] = (weights * self._weight_scale).reshape(-1)
             self._ggml.ggml_backend_tensor_set(tensor, values.ctypes.data, 0, values.nbytes)
         return True
 

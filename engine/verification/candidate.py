@@ -72,6 +72,12 @@ class Candidate:
                 on_position()
         return np.stack(rows)
 
+    @property
+    def near_tie_share(self) -> float | None:
+        """Return how often near ties between experts changed their weights so far; None without such a router."""
+        mixer = self._model.sparse_mixer if isinstance(self._model, LanguageModel) else None
+        return mixer.near_ties / max(mixer.routings, 1) if mixer else None
+
     def close(self) -> None:
         """Free the model."""
         self._context.close()
