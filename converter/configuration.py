@@ -118,6 +118,8 @@ def read_rope(
     if not isinstance(settings, dict):
         raise wrong("rope_scaling", settings, "an object")
     theta = number(settings, "rope_theta", number(config, "rope_theta", default_theta))
+    if theta <= 0:
+        raise wrong("rope_theta", theta, "a positive number")
     partial = number(settings, "partial_rotary_factor", number(config, "partial_rotary_factor", 1.0))
     dimensions = int(sizes.head * partial)
     if not 0 < dimensions <= sizes.head or dimensions % 2:
@@ -129,6 +131,8 @@ def read_rope(
     original = size(config, "original_max_position_embeddings", nested or usual)
     if plain:
         return Rope(dimensions, theta, original, None, None, 1.0, 1.0)
+    if original < 2:
+        raise wrong("original_max_position_embeddings", original, "a number above 1")
     if kind not in LONG_ROPE_TYPES:
         raise wrong("the type of rope_scaling", kind, "one of " + ", ".join(LONG_ROPE_TYPES))
     short, long = (_factors(settings, key, dimensions // 2) for key in ("short_factor", "long_factor"))

@@ -4,6 +4,7 @@ import pytest
 from transformers import Phi3Config, PhimoeConfig
 
 from converter.configuration import DecoderSize, read_rope
+from converter.errors import ConversionError
 
 SIZES = DecoderSize(500, 128, 256, 2, 4, 4, 8192)
 KEY = "original_max_position_embeddings"
@@ -31,3 +32,12 @@ def test_the_line_of_phimoe_may_stand_beside_the_factors(config):
     }
     theirs = PhimoeConfig(hidden_size=128, num_attention_heads=4, **config).rope_parameters[KEY]
     assert read_rope(config, SIZES).original_context == theirs == 300
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [({"rope_theta": 0}, "rope_theta = 0.0"), ({KEY: 1}, f"{KEY} = 1"), ({"rope_theta": -1e4}, "rope_theta")],
+)
+def test_numbers_that_give_no_angles_are_refused(changes, reason):
+    with pytest.raises(ConversionError, match=reason):
+        read_rope({"max_position_embeddings": 8192, **changes, "rope_scaling": factors()}, SIZES)
