@@ -6,12 +6,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-from engine.busy import default_busy_file
 from engine.commands.follow import follow_run
 from engine.errors import EngineError
 from engine.jobs.events import TrainJob, decode_job
 from engine.jobs.handle import JOB_FILE
-from engine.library.folders import default_cache_dir
 
 METHODS = ("lora", "qlora", "full", "dpo", "pretrain")
 PATHS = ("base", "data", "validation", "cache", "busy_file", "models_dir")
@@ -99,8 +97,6 @@ def _read_run_file(path: Path) -> dict[str, Any]:
 
 def _job(given: dict[str, Any]) -> TrainJob:
     """Make the job, with paths that do not depend on where the process runs."""
-    given.setdefault("cache", str(default_cache_dir() / "bases"))
-    given.setdefault("busy_file", str(default_busy_file()))
     for name in PATHS:
         if given.get(name) and (name != "base" or Path(str(given[name])).exists()):
             given[name] = str(Path(str(given[name])).expanduser().resolve())

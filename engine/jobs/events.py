@@ -94,8 +94,8 @@ class TrainJob:
         sample_tokens: longest sample answer; 0: none.
         merged: quantisation of the merged model to write at the end (`q8_0`, ...); empty: none. `export_adapter`
             asks for the adapter as GGUF.
-        cache: folder for unpacked bases; empty: the job's folder.
-        busy_file: training waits while this file was touched in the last seconds; empty: `busy` in the job's folder.
+        cache: folder for unpacked bases; empty: the user's.
+        busy_file: training waits while this file was touched in the last seconds; empty: the one of the user's workers.
         models_dir: the library; empty: the user's.
     """
 

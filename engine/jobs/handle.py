@@ -18,7 +18,7 @@ from engine.jobs.events import Job, JobDone, JobEvent, JobFailed, decode_event, 
 from engine.launch import child_environment, python_command
 
 JOB_FILE, EVENTS_FILE, PROCESS_FILE, LOG_FILE, STOP_FILE = "job.json", "events.jsonl", "process.json", "log.txt", "stop"
-PAUSE_FILE, FINISH_FILE, BUSY_FILE = "pause", "finish", "busy"
+PAUSE_FILE, FINISH_FILE = "pause", "finish"
 DIED_AFTER_SECONDS = 10.0
 """How long a started process may take to sign `process.json` before it counts as dead."""
 

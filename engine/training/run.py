@@ -9,9 +9,10 @@ from typing import Any
 import psutil
 import torch
 
+from engine.busy import default_busy_file
 from engine.errors import EngineError
 from engine.jobs.events import JobEvent, JobProgress, TrainingEstimate, TrainingEvaluation, TrainJob
-from engine.jobs.handle import BUSY_FILE
+from engine.library.folders import default_cache_dir
 from engine.protocol import Message
 from engine.training.answers import Prompt, SampleAnswers, Stopping, stopping
 from engine.training.base import Base, open_base
@@ -27,7 +28,7 @@ from engine.training.recipes import RECIPES, Ingredients
 from engine.training.results import Check, Exporter, held_out, save_result
 from engine.training.settings import check_job, steps_of_run
 
-CHECKPOINTS_FOLDER, RESULT_FOLDER, BASE_FOLDER = "checkpoints", "result", "base"
+CHECKPOINTS_FOLDER, RESULT_FOLDER = "checkpoints", "result"
 ANSWERS_FILE = "base_answers.json"
 PROMPTS_SHOWN, PROMPTS_ASKED, SEQUENCES_COMPARED, MOST_MEASURED = 2, 3, 4, 64
 MOST_STOP_TOKENS = 200
@@ -58,10 +59,10 @@ def train(job: TrainJob, folder: Path, report: Report) -> dict[str, Any]:
     """
     job = check_job(job)
     torch.set_num_threads(job.threads or psutil.cpu_count(logical=False) or 1)
-    control = RunControl(folder, Path(job.busy_file) if job.busy_file else folder / BUSY_FILE)
+    control = RunControl(folder, Path(job.busy_file) if job.busy_file else default_busy_file())
     report(JobProgress("prepare", 0, 0, "rows"))
-    cache, library = Path(job.cache or folder / BASE_FOLDER), Path(job.models_dir) if job.models_dir else None
-    base = open_base(job.base, cache, library)
+    cache = Path(job.cache) if job.cache else default_cache_dir() / "bases"
+    base = open_base(job.base, cache, Path(job.models_dir) if job.models_dir else None)
     encoding = ChatEncoding(base)
     job = replace(job, max_length=min(job.max_length, base.context))
     data = read_data(job, encoding, control.check)

@@ -88,12 +88,12 @@ def starter_cache(tmp_path_factory):
 
 
 @pytest.fixture
-def tiny_job(tiny, write_rows):
+def tiny_job(tiny, write_rows, tmp_path):
     """Make quick jobs on the random Phi-3-mini, in float32."""
 
     def make(rows=None, **options):
         options = {
-            "steps": 6,
+            "steps": 4,
             "batch_size": 4,
             "checkpoint_steps": 2,
             "sample_tokens": 0,
@@ -102,6 +102,7 @@ def tiny_job(tiny, write_rows):
             "rank": 4,
             "learning_rate": 1e-2,
             "export_adapter": False,
+            "busy_file": str(tmp_path / "busy"),
             **options,
         }
         path = write_rows(conversation_rows() if rows is None else rows)

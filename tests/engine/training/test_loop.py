@@ -57,8 +57,8 @@ def losses(events):
 def test_training_learns(start):
     events = start()
     measured = [event.loss for event in events if isinstance(event, TrainingEvaluation)]
-    assert sorted(losses(events)) == [1, 2, 3, 4, 5, 6] and measured[-1] < measured[0]
-    assert [event.code for event in events if isinstance(event, TrainingNotice)] == ["started", *["saved"] * 3]
+    assert sorted(losses(events)) == [1, 2, 3, 4] and measured[-1] < measured[0]
+    assert [event.code for event in events if isinstance(event, TrainingNotice)] == ["started", "saved", "saved"]
 
 
 def test_stopped_run_goes_on_with_equal_losses(start, tmp_path):
@@ -74,15 +74,15 @@ def test_stopped_run_goes_on_with_equal_losses(start, tmp_path):
     assert newest_state(tmp_path / "run" / "checkpoints").step == 3
     (tmp_path / "run" / STOP_FILE).unlink()
     second = losses(start())
-    assert sorted(first) == [1, 2, 3] and sorted(second) == [4, 5, 6]
+    assert sorted(first) == [1, 2, 3] and sorted(second) == [4]
     assert first | second == pytest.approx(whole, abs=1e-4)
 
 
 def test_damaged_last_checkpoint_costs_its_steps_only(start, tmp_path):
     whole = losses(start())
-    last = tmp_path / "run" / "checkpoints" / "step-000006"
+    last = tmp_path / "run" / "checkpoints" / "step-000004"
     (last / ADAPTER_FILE).write_bytes(b"\x00" * 100)
-    assert losses(start()) == pytest.approx({5: whole[5], 6: whole[6]}, abs=1e-4)
+    assert losses(start()) == pytest.approx({3: whole[3], 4: whole[4]}, abs=1e-4)
 
 
 def test_changed_data_cannot_go_on(start):
@@ -129,7 +129,7 @@ def test_pause_saves_and_waits(start, tmp_path, monkeypatch):
 
     events = start(on_event=pause_at_three)
     codes = [event.code for event in events if isinstance(event, TrainingNotice)]
-    assert looks == [3] and codes == ["started", "saved", "paused", "continued", "saved", "saved"]
+    assert looks == [3] and codes == ["started", "saved", "paused", "continued", "saved"]
 
 
 def test_answers_go_first(start, tmp_path, monkeypatch):
