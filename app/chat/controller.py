@@ -111,6 +111,11 @@ class ChatController(QObject):
     def _send_draft(self) -> None:
         self.send(self._page.composer.text().strip())
 
+    def use_adapter(self, path: str, scale: float = 1.0) -> None:
+        """Let the answers of the chat that is shown be written with an adapter."""
+        self._set_adapter(path, scale)
+        self._show_panel()
+
     def stop(self) -> None:
         """End the answer that is being written in the chat that is shown, and send nothing by itself."""
         self.pictures.stop_waiting()

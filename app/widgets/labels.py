@@ -1,6 +1,6 @@
 """Show text.
 
-Label("Temperature", "muted")       # kinds: plain title heading strong muted small section good warning bad
+Label("Temperature", "muted")       # kinds: those of LabelKind
 label.set_kind("bad")
 WrappedLabel("Long text", "small")  # breaks lines, can be selected
 ElidedLabel("Long name")            # one line, shortened with … to the space it gets, whole text in the tool tip
@@ -16,7 +16,9 @@ from PySide6.QtWidgets import QLabel, QSizePolicy, QWidget
 
 from app.widgets.style import restyle
 
-LabelKind = Literal["plain", "title", "heading", "strong", "muted", "small", "section", "good", "warning", "bad"]
+LabelKind = Literal[
+    "plain", "title", "heading", "strong", "muted", "small", "small-accent", "section", "good", "warning", "bad"
+]
 # Of the natural height of a line: 1.5 times the size of the letters.
 LINE_HEIGHT = 124
 

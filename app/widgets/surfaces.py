@@ -67,7 +67,7 @@ class DropZone(QFrame):
 
     def dragEnterEvent(self, event: QDragEnterEvent) -> None:
         """Light up for local files that are no pictures."""
-        if _local_paths(event) and not are_picture_files(event.mimeData()):
+        if local_paths(event) and not are_picture_files(event.mimeData()):
             restyle(self, "hot", "true")
             event.acceptProposedAction()
 
@@ -79,7 +79,7 @@ class DropZone(QFrame):
         """Hand the paths on."""
         restyle(self, "hot", "false")
         event.acceptProposedAction()
-        self.paths_dropped.emit(_local_paths(event))
+        self.paths_dropped.emit(local_paths(event))
 
 
 class Page(QWidget):
@@ -119,5 +119,6 @@ class Page(QWidget):
         return area
 
 
-def _local_paths(event: QDropEvent) -> list[Path]:
+def local_paths(event: QDropEvent) -> list[Path]:
+    """Return the files and folders of this computer that are dropped."""
     return [Path(url.toLocalFile()) for url in event.mimeData().urls() if url.isLocalFile()]

@@ -55,9 +55,9 @@ class Sidebar(QWidget):
         for name, entry in self._entries.items():
             restyle(entry, "current", "true" if name == key else "false")
 
-    def set_note(self, key: str, note: str) -> None:
-        """Show a few letters at the right of an entry."""
-        self._entries[key].set_note(note)
+    def set_note(self, key: str, note: str, *, is_live: bool = False) -> None:
+        """Show a few letters at the right of an entry, in the accent colour where something goes on."""
+        self._entries[key].set_note(note, is_live)
 
 
 class _PageEntry(QPushButton):
@@ -72,9 +72,10 @@ class _PageEntry(QPushButton):
         self._note = Label("", "small", self)
         self._note.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
 
-    def set_note(self, note: str) -> None:
+    def set_note(self, note: str, is_live: bool) -> None:
         """Show another note."""
         self._note.setText(note)
+        self._note.set_kind("small-accent" if is_live else "small")
         self.setAccessibleDescription(note)
         self._place_note()
 
