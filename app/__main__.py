@@ -130,7 +130,9 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--profile", type=Path, metavar="DIR", help="keep chats, settings and models in DIR")
     parser.add_argument("--smoke", action="store_true", help="send one message to the Starter, print the answer, quit")
     parser.add_argument("--screenshot", type=Path, metavar="FILE", help="save a picture of the window and quit")
-    parser.add_argument("--page", choices=("chat", "models", "settings"), default="chat", help="the page to show")
+    parser.add_argument(
+        "--page", choices=("chat", "models", "training", "settings"), default="chat", help="the page to show"
+    )
     parser.add_argument("--theme", choices=("light", "dark"), help="instead of the one in the settings")
     parser.add_argument("--size", type=_size, metavar="WxH", help="the size of the window")
     return parser.parse_args(arguments)

@@ -6,6 +6,7 @@ from PySide6.QtCore import QLockFile, QMimeData, QObject, QTimer
 from PySide6.QtGui import QGuiApplication, QIcon
 from PySide6.QtWidgets import QApplication
 
+from app.answer_mark import AnswerMark
 from app.chat.controller import ChatController
 from app.chat.conversation_list import ConversationList
 from app.chat.item_models import ConversationListModel
@@ -45,6 +46,7 @@ class Application(QObject):
         self._database = open_database(paths.database)
         # The worker takes longest to start, so it starts first.
         self.bridge = EngineBridge(parent=self)
+        self._answer_mark = AnswerMark(paths.busy_file, self.bridge, self)
         self.settings = Settings(paths.settings, self)
         self.theme = Theme(qt, assets_dir(), theme or _mode(self.settings), self.settings.values.text_scale)
         self._theme_overridden = theme is not None
@@ -73,7 +75,16 @@ class Application(QObject):
         if self._closed or self.others is not None:
             return
         self.others = OtherPages(
-            self.window, self.chat, self.bridge, self.settings, self._records, self._notices, self._paths
+            self.window,
+            self.chat,
+            self.bridge,
+            self.settings,
+            self._records,
+            self._conversations,
+            self._messages,
+            self._notices,
+            self.theme,
+            self._paths,
         )
         self.others.composer_requested.connect(self._go_to_composer)
 
@@ -94,6 +105,7 @@ class Application(QObject):
 
     def _build_window(self) -> None:
         conversations, messages = Conversations(self._database), Messages(self._database)
+        self._conversations, self._messages = conversations, messages
         messages.recover_interrupted()
         pictures = Pictures(self._database)
         conversations.empty_trash()
@@ -120,6 +132,7 @@ class Application(QObject):
         self.chat = ChatController(self.chat_page, self.chats, services)
         self.window.announce_page(CHAT, self.tr("Chat"))
         self.window.announce_page("models", self.tr("Models"))
+        self.window.announce_page("training", self.tr("Fine-tune"))
         self.window.announce_page("settings", self.tr("Settings"))
         self.window.add_page(CHAT, self.chat_page)
         self.chat.open_latest()

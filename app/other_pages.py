@@ -16,14 +16,20 @@ from app.notices import Notices
 from app.paths import Paths
 from app.preferences.page import SettingsPage
 from app.settings import Settings
+from app.storage.conversations import Conversations
+from app.storage.messages import Messages
 from app.storage.models import ModelRecords
+from app.theme import Theme
+from app.training.controller import TrainingController, TrainingServices
+from app.training.page import TrainingPage
+from app.training.run_queue import RunQueue
 from app.window.frame import MainWindow
 
-MODELS, SETTINGS = "models", "settings"
+MODELS, TRAINING, SETTINGS = "models", "training", "settings"
 
 
 class OtherPages(QObject):
-    """Own the Models and Settings pages; the application makes it once the chat is seen."""
+    """Own the Models, Fine-tune and Settings pages; the application makes it once the chat is seen."""
 
     composer_requested = Signal()
 
@@ -34,7 +40,10 @@ class OtherPages(QObject):
         bridge: EngineBridge,
         settings: Settings,
         records: ModelRecords,
+        conversations: Conversations,
+        messages: Messages,
         notices: Notices,
+        theme: Theme,
         paths: Paths,
     ) -> None:
         """Add the pages to the window, and look for models and for the jobs of earlier windows."""
@@ -47,17 +56,39 @@ class OtherPages(QObject):
         self._models = ModelList(settings, paths.models, records, self._background, self)
         self.models_page = ModelsPage()
         self._library = LibraryController(self.models_page, self._models, self._queue, notices, self._background)
+        self._runs = RunQueue(paths.runs, self._background, self)
+        self.training_page = TrainingPage(theme)
+        self.training = TrainingController(
+            self.training_page,
+            TrainingServices(
+                theme,
+                self._runs,
+                self._queue,
+                conversations,
+                messages,
+                notices,
+                self._background,
+                models=lambda: [entry.path for entry in self._models.entries if entry.card.problem is None],
+                models_folder=lambda: self._models.folder,
+                bases=paths.bases,
+                datasets=paths.datasets,
+                busy_file=paths.busy_file,
+            ),
+        )
         self.settings_page = SettingsPage(settings, paths.models, paths.data)
         window.add_page(MODELS, self.models_page)
+        window.add_page(TRAINING, self.training_page)
         window.add_page(SETTINGS, self.settings_page)
         self._connect()
         self._engine_changed()
         self._models.refresh()
         self._queue.resume()
+        self._runs.resume()
 
     def close(self) -> None:
         """Follow jobs no longer (they go on), and wait for what reads and writes."""
         self._queue.close()
+        self._runs.close()
         self._background.close()
 
     def _connect(self) -> None:
@@ -71,6 +102,8 @@ class OtherPages(QObject):
         self._chat.models.ready.connect(self._models.refresh)
         self._chat.models.speed_measured.connect(lambda path, speed: self._models.note_speed(Path(path), speed))
         self._bridge.state_changed.connect(self._engine_changed)
+        self.training.chat_requested.connect(self._chat_with)
+        self.training.note_changed.connect(lambda note: self._window.sidebar.set_note(TRAINING, note, is_live=True))
         self._chat.models.ready.connect(self._find_adapters)
         self._models.looked.connect(self._find_adapters)
 
@@ -80,9 +113,13 @@ class OtherPages(QObject):
         if self._bridge.state.kind == "ready":
             self._models.find_adapters(Path(path), lambda cards: self._chat.models.set_adapters(path, cards))
 
-    def _chat_with(self, path: Path) -> None:
-        self._chat.models.load(str(path))
+    def _chat_with(self, path: Path, adapter: str = "") -> None:
+        state = self._bridge.state
+        if not adapter or state.path != str(path) or state.kind not in ("ready", "loading"):
+            self._chat.models.load(str(path))
         self._chat.new_chat()
+        self._chat.use_adapter(adapter)
+        self._find_adapters()
         self.composer_requested.emit()
 
     def _unload(self, path: Path) -> None:
