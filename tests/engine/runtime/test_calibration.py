@@ -76,7 +76,7 @@ def test_a_calibrated_context_is_empty_and_computes_as_before(load_session, tiny
 
 
 def test_on_a_slow_machine_the_usual_threads_stay(load_session, tiny):
-    context, times = load_session(tiny[1])._context, itertools.count(0, 5)
+    context, times = load_session(tiny[1]).opened.context, itertools.count(0, 5)
     assert calibrate(context, Threads(3, 5), 8, lambda: next(times)) == Threads(3, 5)
     assert next(times) <= 20
     assert context.tokens == []
