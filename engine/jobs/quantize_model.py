@@ -64,10 +64,11 @@ class _Quantization:
         self._position = (0, 0)
         self._log: list[str] = []
         self._status: int | None = None
+        # The thread holds this object, and so what llama.cpp calls, until the quantiser has ended.
+        self._callback = llama_cpp.llama_log_callback(self._on_log)
 
     def run(self, report: Callable[[JobProgress], None], stopped: Callable[[], bool]) -> None:
-        callback = llama_cpp.llama_log_callback(self._on_log)
-        llama_cpp.llama_log_set(callback, ctypes.c_void_p(0))
+        llama_cpp.llama_log_set(self._callback, ctypes.c_void_p(0))
         thread = threading.Thread(target=self._work, daemon=True)
         thread.start()
         total_bytes = self._source.stat().st_size
@@ -89,7 +90,10 @@ class _Quantization:
 
     def _work(self) -> None:
         paths = str(self._source).encode(), str(self._out).encode()
-        self._status = llama_cpp.llama_model_quantize(*paths, ctypes.byref(self._params))
+        try:
+            self._status = llama_cpp.llama_model_quantize(*paths, ctypes.byref(self._params))
+        finally:
+            llama_cpp.llama_log_set(llama_cpp.llama_log_callback(), ctypes.c_void_p(0))
 
     def _on_log(self, level: int, text: bytes, user_data: Any) -> None:
         line = text.decode("utf-8", "replace")
