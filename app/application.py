@@ -6,7 +6,6 @@ from PySide6.QtCore import QLockFile, QMimeData, QObject, QTimer
 from PySide6.QtGui import QGuiApplication, QIcon
 from PySide6.QtWidgets import QApplication
 
-from app.answer_mark import AnswerMark
 from app.chat.controller import ChatController
 from app.chat.conversation_list import ConversationList
 from app.chat.item_models import ConversationListModel
@@ -46,7 +45,6 @@ class Application(QObject):
         self._database = open_database(paths.database)
         # The worker takes longest to start, so it starts first.
         self.bridge = EngineBridge(parent=self)
-        self._answer_mark = AnswerMark(paths.busy_file, self.bridge, self)
         self.settings = Settings(paths.settings, self)
         self.theme = Theme(qt, assets_dir(), theme or _mode(self.settings), self.settings.values.text_scale)
         self._theme_overridden = theme is not None

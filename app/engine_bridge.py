@@ -102,7 +102,6 @@ class EngineBridge(QObject):
     """Wrap the supervisor: requests from the GUI thread, signals in the GUI thread."""
 
     state_changed = Signal()
-    answer_begun = Signal(Answering)
     _posted = Signal(object)
 
     def __init__(self, command: Sequence[str] | None = None, parent: QObject | None = None) -> None:
@@ -148,7 +147,6 @@ class EngineBridge(QObject):
         self._submit(UseAdapters(adapters), answering.take_adapters)
         request_id = self._submit(request, answering.take)
         answering.on_cancel(lambda: self._supervisor.cancel(request_id))
-        self.answer_begun.emit(answering)
         return answering
 
     def count(self, messages: Sequence[Message], num_crops: int, on_result: Callable[[CountResult], object]) -> None:

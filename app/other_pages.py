@@ -24,6 +24,7 @@ from app.training.controller import TrainingController, TrainingServices
 from app.training.page import TrainingPage
 from app.training.run_queue import RunQueue
 from app.window.frame import MainWindow
+from engine.library.folders import default_cache_dir
 
 MODELS, TRAINING, SETTINGS = "models", "training", "settings"
 
@@ -70,9 +71,8 @@ class OtherPages(QObject):
                 self._background,
                 models=lambda: [entry.path for entry in self._models.entries if entry.card.problem is None],
                 models_folder=lambda: self._models.folder,
-                bases=paths.bases,
+                bases=default_cache_dir() / "bases",
                 datasets=paths.datasets,
-                busy_file=paths.busy_file,
             ),
         )
         self.settings_page = SettingsPage(settings, paths.models, paths.data)

@@ -48,16 +48,6 @@ class Paths:
         return self.data / "datasets"
 
     @property
-    def bases(self) -> Path:
-        """Return the folder in which models are unpacked for training; it may be deleted at any time."""
-        return self.data / "bases"
-
-    @property
-    def busy_file(self) -> Path:
-        """Return the file that tells training that an answer is being written."""
-        return self.data / "answering"
-
-    @property
     def thread_cache(self) -> Path:
         """Return the folder in which the engine keeps what it has measured; it may be deleted at any time."""
         return self.data / "engine-cache"

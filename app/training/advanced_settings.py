@@ -23,8 +23,8 @@ class AdvancedSettings(QWidget):
         """Make the fields with their defaults."""
         super().__init__(parent)
         self._fold = Button(self.tr("Advanced settings ▸"), "text")
-        self._fold.clicked.connect(lambda: self.set_open(self._content.isHidden()))
         self._content = QWidget()
+        self._fold.clicked.connect(lambda: self.set_open(self._content.isHidden()))
         self._fields: dict[str, NumberField] = {}
         self._precision = QComboBox()
         for value, text in self._precisions().items():

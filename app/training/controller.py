@@ -59,7 +59,6 @@ class TrainingServices:
     models_folder: Callable[[], Path]
     bases: Path
     datasets: Path
-    busy_file: Path
 
 
 class TrainingController(QObject):
@@ -94,7 +93,7 @@ class TrainingController(QObject):
         """Open the dialog for a new run, with files chosen already."""
         if self._dialog is None:
             services = self._services
-            places = Places(services.bases, services.models_folder(), services.busy_file)
+            places = Places(services.bases, services.models_folder())
             dialog = self._dialog = NewRunDialog(
                 services.theme, self._bases(), places, self._queue.new_folder, self._page
             )
@@ -249,7 +248,7 @@ class TrainingController(QObject):
     def _missing_text(self) -> str:
         return self.tr(
             "Training needs PyTorch, transformers and PEFT, which are not installed. "
-            "Install them with: pip install phidelity[train]"
+            'Install them with: python -m pip install -e ".[train]"'
         )
 
 

@@ -18,6 +18,7 @@ from app.training.run_note import RunNote
 from app.training.token_view import ROWS_SHOWN, TokenView
 from app.widgets.buttons import Button
 from app.widgets.labels import Label, WrappedLabel
+from engine.busy import default_busy_file
 from engine.errors import EngineError
 from engine.jobs.events import TrainJob
 from engine.training.preview_protocol import (
@@ -45,7 +46,6 @@ class Places:
 
     cache: Path
     models: Path
-    busy_file: Path
 
 
 class NewRunDialog(QDialog):
@@ -272,7 +272,7 @@ class NewRunDialog(QDialog):
             data=str(data),
             method=self.method.method,
             cache=str(self._places.cache),
-            busy_file=str(self._places.busy_file),
+            busy_file=str(default_busy_file()),
             models_dir=str(self._places.models),
             **self.advanced.values(),
         )

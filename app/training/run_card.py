@@ -25,6 +25,7 @@ from app.widgets.labels import Badge, ElidedLabel, Label, WrappedLabel
 from app.widgets.surfaces import Card
 
 BAR_HEIGHT = 6
+LONGEST_NAME = 280
 # Where the estimate comes closer to the free memory than this, the sentence warns.
 MEMORY_SHARE = 0.9
 
@@ -70,6 +71,8 @@ class RunCard(Card):
         """Show a run as it is now."""
         self._run = run
         self._title.setText(run.note.title)
+        # What is said about the run gives way before its name does.
+        self._title.setMinimumWidth(min(self._title.sizeHint().width(), LONGEST_NAME))
         self._method.setText(method_text(run.job))
         self._about.setText(self._about_text(run))
         self._step.setText(step_text(run))

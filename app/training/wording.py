@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from PySide6.QtCore import QCoreApplication, QLocale
+from PySide6.QtCore import QCoreApplication, QDate, QLocale
 
 from app.durations import left_text
 from app.training.run import Run
@@ -79,7 +79,8 @@ def when_text(created: float, now: datetime | None = None) -> str:
         return _tr("yesterday")
     if days < 7:
         return QLocale().dayName(moment.isoweekday())
-    return QLocale().toString(moment.date(), "d MMM" if moment.year == now.year else "d MMM yyyy")
+    date = QDate(moment.year, moment.month, moment.day)
+    return QLocale().toString(date, "d MMM" if moment.year == now.year else "d MMM yyyy")
 
 
 def state_text(run: Run) -> str:

@@ -44,7 +44,10 @@ class Training:
 
 
 @pytest.fixture
-def training(qtbot: QtBot, theme: Theme, background: Background, tmp_path: Path) -> Iterator[Training]:
+def training(
+    qtbot: QtBot, theme: Theme, background: Background, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Training]:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))  # where workers say that they are busy
     database = open_database(tmp_path / "phidelity.db")
     conversations, messages = Conversations(database), Messages(database)
     page = TrainingPage(theme)
@@ -63,7 +66,6 @@ def training(qtbot: QtBot, theme: Theme, background: Background, tmp_path: Path)
         models_folder=lambda: tmp_path / "models",
         bases=tmp_path / "bases",
         datasets=tmp_path / "datasets",
-        busy_file=tmp_path / "answering",
     )
     controller = TrainingController(page, services)
     made = Training(page, controller, queue, jobs, conversations, messages, notices, models)

@@ -36,6 +36,8 @@ def press(qtbot: QtBot, key: Qt.Key, modifiers: Qt.KeyboardModifier = CTRL) -> N
 def test_keys_lead_to_the_pages(qtbot: QtBot, application: Application) -> None:
     press(qtbot, Qt.Key.Key_2)
     assert application.others.models_page.isVisible()
+    press(qtbot, Qt.Key.Key_3)
+    assert application.others.training_page.isVisible()
     press(qtbot, Qt.Key.Key_Comma)
     assert application.others.settings_page.isVisible()
     press(qtbot, Qt.Key.Key_1)
