@@ -87,6 +87,7 @@ class OtherPages(QObject):
 
     def close(self) -> None:
         """Follow jobs no longer (they go on), and wait for what reads and writes."""
+        self.training.close()
         self._queue.close()
         self._runs.close()
         self._background.close()

@@ -107,6 +107,11 @@ class TrainingController(QObject):
             self._dialog.add_data(list(paths))
         return self._dialog
 
+    def close(self) -> None:
+        """End what the dialog has under way; runs go on."""
+        if self._dialog is not None:
+            self._dialog.reject()
+
     def use_in_chat(self, run: Run) -> None:
         """Chat with what a run has made."""
         services = self._services

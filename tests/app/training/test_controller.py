@@ -120,7 +120,7 @@ def test_from_data_to_the_chat(
     qtbot.waitUntil(lambda: training.queue.active is not None, timeout=WAIT_MS)
     run = training.queue.active
     assert run is not None
-    assert not dialog.isVisible()
+    assert training.controller._dialog is None
     assert (run.note.kept, run.note.examples, run.note.left_out) == (12, 14, {"duplicate": 1, "unreadable": 1})
     assert training.page.shown is run
 
@@ -178,6 +178,24 @@ def test_chosen_chats_become_data(qtbot: QtBot, training: Training, tmp_path: Pa
     qtbot.waitUntil(lambda: bool(dialog.data.paths), timeout=WAIT_MS)
     assert dialog.data.paths == [tmp_path / "datasets" / "my-chats.jsonl"]
     dialog.reject()
+
+
+def test_what_is_not_installed_is_said_and_nothing_is_dead(training: Training, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert training.page._missing.isHidden()
+    monkeypatch.setattr("app.training.controller.is_installed", lambda name: name != "torch")
+    TrainingController(training.page, training.controller._services)
+    assert "which are not installed" in training.page._missing.text()
+    assert training.page._missing.isVisible()
+    assert training.page.new_run.isEnabled()
+
+
+def test_closing_the_window_closes_the_dialog_and_its_process(training: Training) -> None:
+    dialog = training.controller.ask_new([example_file()])
+    preview = dialog._preview
+    assert preview is not None
+    training.controller.close()
+    assert preview._process.state() == preview._process.ProcessState.NotRunning
+    assert training.controller._dialog is None
 
 
 def test_the_example_is_there_and_opens_with_the_first_step(training: Training) -> None:
