@@ -147,7 +147,10 @@ def _launch(folder: Path, job: Job, stale: tuple[str, ...], read_from: int = 0) 
 def sign(folder: Path) -> None:
     """Write this process into `process.json`, so that others know who works on the folder."""
     me = psutil.Process()
-    (folder / PROCESS_FILE).write_text(json.dumps({"pid": me.pid, "created": me.create_time()}), "utf-8")
+    # Whoever reads a half-written file would take the job for dead.
+    partial = folder / (PROCESS_FILE + ".part")
+    partial.write_text(json.dumps({"pid": me.pid, "created": me.create_time()}), "utf-8")
+    partial.replace(folder / PROCESS_FILE)
 
 
 def _owner(folder: Path) -> int | None:

@@ -106,8 +106,9 @@ def test_a_second_window_follows_what_runs(qtbot: QtBot, make_queue: MakeQueue, 
     second = resumed(qtbot, make_queue())
     assert second.runs[0].identity == run.identity
     qtbot.waitUntil(lambda: second.runs[0].ended, timeout=WAIT_MS)
-    assert second.runs[0].state == "failed"
-    assert not handle.running()
+    assert second.runs[0].failure is not None
+    assert second.runs[0].failure.code == "model_not_found"
+    qtbot.waitUntil(lambda: not handle.running(), timeout=WAIT_MS)
 
 
 def test_a_run_can_begin_again_with_another_job(qtbot: QtBot, make_queue: MakeQueue, write_run: WriteRun) -> None:
