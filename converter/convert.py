@@ -27,6 +27,7 @@ from converter.metadata import (
 from converter.model_plan import ModelPlan
 from converter.row_encoding import Quantizer, pack_rows
 from converter.tensor_types import check_file_type, choose_types
+from converter.tuned_projector import with_projector
 from converter.vocab import load_vocabulary
 
 MAX_THREADS = 8
@@ -85,8 +86,7 @@ def convert(
         metadata |= plan.metadata | plan.late_metadata() | vocabulary_metadata(vocabulary)
         files = [FileToWrite(Path(out), metadata, _tensors_to_write(plan, kind, quantizer))]
         if source.config["model_type"] in WITH_PICTURES:
-            path = companion or companion_path(Path(out))
-            files.append(FileToWrite(path, *companion_file(source, companion_type(kind), shown_name)))
+            files.append(_companion_to_write(source, companion or companion_path(Path(out)), kind, shown_name))
         sizes = write_files(files, progress, threads or min(os.cpu_count() or 1, MAX_THREADS))
     finally:
         source.close()
@@ -102,6 +102,29 @@ def convert(
         warnings,
         files[1].path if len(files) > 1 else None,
     )
+
+
+def convert_companion(
+    checkpoint: Path,
+    out: Path,
+    *,
+    outtype: str,
+    name: str | None = None,
+    adapter: Path | None = None,
+    progress: ProgressCallback | None = None,
+) -> Path:
+    """Write only the picture part that a conversion of a vision checkpoint to `outtype` has, and return its path.
+
+    With an adapter the projector is the one that was trained beside it, where there is one.
+    """
+    source = Checkpoint(Path(checkpoint))
+    try:
+        source = source if adapter is None else with_projector(source, Path(adapter))
+        shown_name = name or default_name(Path(checkpoint), adapter)
+        write_files([_companion_to_write(source, Path(out), file_type(outtype), shown_name)], progress)
+    finally:
+        source.close()
+    return Path(out)
 
 
 def plan_conversion(checkpoint: Checkpoint) -> ModelPlan:
@@ -128,6 +151,10 @@ def folder_name(folder: Path) -> str:
     if folder.parent.name == "snapshots" and folder.parent.parent.name.startswith("models--"):
         return folder.parent.parent.name.split("--")[-1]
     return folder.name
+
+
+def _companion_to_write(checkpoint: Checkpoint, path: Path, kind: FileType, name: str) -> FileToWrite:
+    return FileToWrite(path, *companion_file(checkpoint, companion_type(kind), name))
 
 
 def _tensors_to_write(plan: ModelPlan, kind: FileType, quantizer: Quantizer | None) -> list[TensorToWrite]:

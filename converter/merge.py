@@ -16,17 +16,20 @@ from converter.expert_layout import with_separate_experts
 from converter.lazy_tensors import Rows, RowSource
 from converter.low_rank import LowRank
 from converter.tied_head import EMBEDDING, HEAD, OwnHead, is_tied
+from converter.tuned_projector import PROJECTOR_TENSORS, TunedProjector, with_projector
 
 
 class MergedCheckpoint(CheckpointView):
     """Show `base` with the adapter in a folder merged into it, the experts one by one.
 
+    A vision model's projector that was trained with the adapter takes the place of the base's.
     Where the base shares its output matrix with the embeddings and only one of them was trained, they part.
     """
 
     def __init__(self, base: Checkpoint, folder: Path) -> None:
         """Open the adapter and check that it fits."""
-        separate = with_separate_experts(base)
+        tuned = with_projector(base, folder)
+        separate = with_separate_experts(tuned)
         tied = is_tied(separate)
         with_head = OwnHead(separate) if tied else separate
         adapter = read_adapter(folder, with_head)
@@ -36,6 +39,7 @@ class MergedCheckpoint(CheckpointView):
         if EMBEDDING in adapter.magnitudes:
             raise ConversionError("model_unsupported", "DoRA on the embeddings is not supported.", "Train plain LoRA.")
         self.adapter = adapter
+        self.touched = adapter.touched() | set(PROJECTOR_TENSORS if isinstance(tuned, TunedProjector) else ())
 
     def tensor(self, name: str, shape: tuple[int, ...]) -> RowSource:
         """Return the tensor called `name`, which must have this shape, with what the adapter makes of it."""

@@ -67,7 +67,7 @@ def write_merged(
             raise ConversionError(code, sentence, "Free some space or choose another folder.") from error
         finally:
             shutil.rmtree(part, ignore_errors=True)
-        touched = len(merged.adapter.touched())
+        touched = len(merged.touched)
     finally:
         merged.close()
     return MergeResult(out, len(tensors), touched, sum(tensor.nbytes for tensor in tensors))

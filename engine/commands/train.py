@@ -19,6 +19,8 @@ NUMBERS = (
     ("steps", int, "at most so many steps"),
     ("batch-size", int, "rows per step (default: 8)"),
     ("learning-rate", float, "peak (default: chosen by the method)"),
+    ("projector-learning-rate", float, "peak for the projector of a vision model (default: 2e-5)"),
+    ("num-crops", int, "detail: most crops of a picture (default: 4)"),
     ("warmup-share", float, "share of the steps that lead up to it (default: 0.05)"),
     ("weight-decay", float, "default: 0"),
     ("rank", int, "of the adapters (default: 16)"),
@@ -106,8 +108,8 @@ def _job(given: dict[str, Any]) -> TrainJob:
 
 
 def _describe(result: dict[str, Any]) -> str:
-    names = ("path", "adapter", "merged", "card")
-    lines = [f"{name:8} {result[name]}" for name in names if name in result]
+    names = ("path", "adapter", "seeing_adapter", "companion", "merged", "card")
+    lines = [f"{name:14} {result[name]}" for name in names if name in result]
     for check in result["checks"]:
-        lines.append(f"check    {check['file']}: rel {check['relative_error']:.1e}, KL {check['kl']:.1e}")
+        lines.append(f"{'check':14} {check['file']}: rel {check['relative_error']:.1e}, KL {check['kl']:.1e}")
     return "\n".join(lines)

@@ -84,6 +84,8 @@ class TrainJob:
         epochs, steps: how often all data is read; at most so many steps (0: no limit).
         batch_size: conversations, pairs or pieces of text per step.
         learning_rate: its peak; 0: chosen by the method. `warmup_share` of the steps lead up to it.
+        projector_learning_rate: that of a vision model's projector; 0: chosen.
+        num_crops: into how many crops a picture is cut at most.
         rank, alpha, dropout: of the adapters; `upper_layers` 0: adapters in all layers.
         max_length: tokens beyond which a sample is cut; `row_tokens`: length of packed rows (0: chosen).
         beta: how strongly DPO holds on to the base.
@@ -108,6 +110,8 @@ class TrainJob:
     steps: int = 0
     batch_size: int = 8
     learning_rate: float = 0.0
+    projector_learning_rate: float = 0.0
+    num_crops: int = 4
     warmup_share: float = 0.05
     weight_decay: float = 0.0
     rank: int = 16

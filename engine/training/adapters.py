@@ -11,6 +11,7 @@ from peft import LoraConfig, PeftModel, get_peft_model
 from transformers import PreTrainedModel
 
 from engine.errors import EngineError
+from engine.training.vision_model import load_projector, projector_of
 
 TARGETS = {
     "phi3": ("qkv_proj", "o_proj", "gate_up_proj", "down_proj"),
@@ -24,7 +25,8 @@ def attach_adapter(
 ) -> PeftModel:
     """Add adapters to the upper `upper_layers` layers (0: to all), in float32, and freeze everything else.
 
-    Below the first adapter no gradient is computed, since nothing there is trained. Raises EngineError
+    Below the first adapter no gradient is computed, since nothing there is trained; only a model that sees has its
+    projector there, which is trained whole. Raises EngineError
     `model_unsupported` when not every layer has every target.
     """
     n_layers = int(model.config.num_hidden_layers)
@@ -48,13 +50,19 @@ def attach_adapter(
     if missing:
         message = f"This model lacks {missing} of the layers that adapters belong to."
         raise EngineError("model_unsupported", message, "Choose a checkpoint of the Phi-3 family.", str(sorted(found)))
+    projector = projector_of(adapted)
+    if projector is not None:
+        projector.requires_grad_(True)
     return adapted
 
 
 def load_adapter(model: PreTrainedModel, folder: Path) -> PeftModel:
-    """Put the adapter in `folder` onto its base, for answering only."""
+    """Put the adapter in `folder`, with the projector beside it, onto its base, for answering only."""
     with _without_peft_warning():
         adapted: PeftModel = PeftModel.from_pretrained(model, str(folder))
+    projector = projector_of(adapted)
+    if projector is not None:
+        load_projector(projector, folder)
     adapted.eval()
     return adapted
 

@@ -9,17 +9,20 @@ from typing import Any
 import torch
 
 from engine.jobs.events import TrainingAnswer
+from engine.protocol import Message
 from engine.training.chat_encoding import ChatEncoding
 from engine.training.precision import Precision
 from engine.training.samples import IGNORED, Sample
+from engine.training.vision_model import projector_of
 
 
 @dataclass(frozen=True)
 class Prompt:
-    """Hold what is asked: for people, and as ids."""
+    """Hold what is asked: for people, as ids, and as the conversation that it ends."""
 
     text: str
     ids: tuple[int, ...]
+    messages: tuple[Message, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -117,7 +120,7 @@ class SampleAnswers:
         return answer(model, self._encoding, prompt, self._most_tokens, self._precision)[0]
 
     def _base_answer(self, model: Any, prompt: Prompt) -> str:
-        if not hasattr(model, "disable_adapter"):
+        if not hasattr(model, "disable_adapter") or projector_of(model) is not None:
             return ""
         with model.disable_adapter():
             return self._answer(model, prompt)

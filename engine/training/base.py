@@ -2,22 +2,27 @@
 
 import importlib.util
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoModelForCausalLM, BitsAndBytesConfig, PreTrainedModel
-from transformers.utils.logging import disable_progress_bar
+from transformers import AutoConfig, AutoModelForCausalLM, BitsAndBytesConfig, PreTrainedModel
+from transformers.utils.logging import disable_progress_bar, set_verbosity_error
 
 from converter.checkpoint import Checkpoint
 from converter.convert import plan_conversion
+from converter.gguf_stream import ProgressCallback
+from converter.metadata import WITH_PICTURES
 from converter.vocab import Vocabulary, load_vocabulary
 from engine.errors import EngineError
 from engine.library.folders import resolve_model
 from engine.training.dequantized import dequantized_checkpoint
+from engine.training.picture_store import PictureStore, open_store
+from engine.training.vision_model import give_eyes
+from engine.verification.reference import known_to_transformers
 
-TRAINABLE = ("phi3", "phimoe")
+TRAINABLE = ("phi3", "phimoe", "phi3_v")
 
 
 @dataclass(frozen=True)
@@ -29,17 +34,30 @@ class Base:
         name: what people call it.
         config: its config.json.
         vocabulary: what its GGUF file tells about text: chat template, stop ids, special tokens.
+        pictures: what a model that sees sees, once a run has opened it.
     """
 
     folder: Path
     name: str
     config: dict[str, Any]
     vocabulary: Vocabulary
+    pictures: PictureStore | None = None
 
     @property
     def architecture(self) -> str:
         """Return `model_type` of config.json."""
         return str(self.config["model_type"])
+
+    @property
+    def sees(self) -> bool:
+        """Tell whether it is a model with pictures."""
+        return self.architecture in WITH_PICTURES
+
+    @property
+    def stored_type(self) -> str:
+        """Return the file type whose numbers are those of the checkpoint: `f32`, `f16` or `bf16`."""
+        dtype = str(self.config.get("dtype") or self.config.get("torch_dtype") or "bfloat16")
+        return {"float32": "f32", "float16": "f16"}.get(dtype, "bf16")
 
     @property
     def context(self) -> int:
@@ -80,9 +98,26 @@ def open_base(name: str, cache: Path, models_dir: Path | None = None) -> Base:
     return Base(folder, title, json.loads((folder / "config.json").read_text("utf-8")), vocabulary)
 
 
+def with_pictures(base: Base, folder: Path, num_crops: int, threads: int, progress: ProgressCallback) -> Base:
+    """Open the tower of a base that sees, for a run that keeps feature maps of pictures in `folder`.
+
+    Raises EngineError or ConversionError; `progress` cancels by raising.
+    """
+    store = open_store(base.folder, base.stored_type, folder, num_crops, threads, progress)
+    return replace(base, pictures=store)
+
+
 def load_weights(base: Base, dtype: torch.dtype) -> PreTrainedModel:
     """Load the weights into the computer's memory. Raises EngineError `model_invalid`."""
-    return _load(base, dtype=dtype)
+    if not base.sees:
+        return _load(base, dtype=dtype)
+    assert base.pictures is not None
+    # What a language model does not take of a vision checkpoint is no concern of the user.
+    set_verbosity_error()
+    values = known_to_transformers(base.config)
+    model = _load(base, dtype=dtype, config=AutoConfig.for_model(values.pop("model_type"), **values))
+    give_eyes(model, base.folder, base.pictures.hd_transform_order, base.pictures.features)
+    return model
 
 
 def load_quantized(base: Base) -> PreTrainedModel:

@@ -2,14 +2,22 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Protocol
 
 from tokenizers import Tokenizer
 
 from engine.chat.template import ChatTemplate
-from engine.data.labels import Labeller
+from engine.data.labels import LabelledTokens, Labeller
 from engine.errors import EngineError
 from engine.protocol import Message
 from engine.training.base import Base
+
+
+class AnswerLabeller(Protocol):
+    """Say what is learned of conversations."""
+
+    def label(self, messages: Sequence[Message], *, learn_from: int = 0) -> LabelledTokens:
+        """Give the ids of a conversation, of which the answers among `messages[learn_from:]` are learned."""
 
 
 class ChatEncoding:
@@ -35,7 +43,7 @@ class ChatEncoding:
         self.stop_ids = vocabulary.stop_ids
         self.end_of_text = vocabulary.special_ids.get("eos")
 
-    def labeller(self) -> Labeller:
+    def labeller(self) -> AnswerLabeller:
         """Give what marks the answers of conversations. Raises EngineError `template_invalid`."""
         return Labeller(self._working_template(), self.encode_text, self.stop_ids)
 

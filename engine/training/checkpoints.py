@@ -21,6 +21,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, load_model, save_model
 
 from engine.errors import EngineError
+from engine.training.vision_model import load_projector, projector_of, save_projector
 
 KEPT = 2
 STATE_FILE, OPTIMIZER_FILE, RANDOM_FILE = "trainer_state.json", "optimizer.pt", "rng_state.pth"
@@ -80,11 +81,14 @@ def save_checkpoint(
 
 
 def save_weights(model: Any, folder: Path) -> None:
-    """Write the trained weights: a PEFT adapter, or all of a model."""
+    """Write the trained weights: a PEFT adapter and the projector of a model that sees, or all of a model."""
     if isinstance(model, PeftModel):
         # "auto" would ask the Hub for the base's vocabulary.
         model.save_pretrained(str(folder), save_embedding_layers=False)
         _forget_base_path(folder / "adapter_config.json", model)
+        projector = projector_of(model)
+        if projector is not None:
+            save_projector(projector, folder)
     else:
         save_model(model, str(folder / MODEL_FILE), metadata={"format": "pt"})
 
@@ -152,7 +156,9 @@ def _load_weights(model: Any, path: Path) -> None:
     if not isinstance(model, PeftModel):
         load_model(model, str(path / MODEL_FILE))
         return
-    weights = load_file(path / ADAPTER_FILE)
+    weights, projector = load_file(path / ADAPTER_FILE), projector_of(model)
+    if projector is not None:
+        load_projector(projector, path)
     result = set_peft_model_state_dict(model, weights)
     if result.unexpected_keys or any("lora_" in key for key in result.missing_keys):
         raise ValueError("the adapter belongs to another run")

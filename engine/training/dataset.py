@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from engine.data.example import Example
 from engine.errors import EngineError
@@ -48,7 +49,7 @@ def build_dataset(
         try:
             items = list(make.items(example))
         except EngineError as error:
-            if error.code != "input_invalid":
+            if error.code not in ("input_invalid", "picture_invalid"):
                 raise
             dataset.refused[error.message] += 1
             continue
@@ -83,12 +84,14 @@ class _Maker:
             yield Item((self._answers((), example.messages),))
 
     def prompt(self, example: Example) -> Prompt:
-        """Return the conversation up to its last question."""
+        """Return the conversation up to its last question; the names of its pictures tell equal questions apart."""
         turns = list(example.messages)
         while turns and turns[-1].role == "assistant":
             turns.pop()
         question = next((turn.content for turn in reversed(turns) if turn.role == "user"), "")
-        return Prompt(question, tuple(self._encoding.encode(turns)))
+        names = ", ".join(Path(picture).name for turn in turns for picture in turn.pictures)
+        shown = f"{question} ({names})" if names else question
+        return Prompt(shown, tuple(self._encoding.encode(turns)), tuple(turns))
 
     def _answers(self, before: Sequence[Message], learned: Sequence[Message]) -> Sample:
         assert self._labeller is not None

@@ -19,6 +19,7 @@ from engine.training.objectives import Objective
 from engine.training.precision import Precision
 from engine.training.samples import Item, PackedRow, fingerprint, pack
 from engine.training.settings import learning_rate_at, steps_between_checkpoints, steps_of_run
+from engine.training.vision_model import projector_of
 
 LARGEST_GRADIENT_NORM = 1.0
 PACE_STEPS = 20
@@ -71,7 +72,11 @@ class TrainingLoop:
         self._control, self._report, self._at_checkpoint = control, report, at_checkpoint
         self._trained = [parameter for parameter in material.model.parameters() if parameter.requires_grad]
         self._optimizer = torch.optim.AdamW(
-            self._trained, lr=job.learning_rate, weight_decay=job.weight_decay, betas=(0.9, 0.95), fused=True
+            _parameter_groups(material.model, job),
+            lr=job.learning_rate,
+            weight_decay=job.weight_decay,
+            betas=(0.9, 0.95),
+            fused=True,
         )
         self._data = fingerprint([*material.items, *material.validation])
         self._total = steps_of_run(job, len(material.items))
@@ -130,7 +135,7 @@ class TrainingLoop:
         if not math.isfinite(loss) or not math.isfinite(norm):
             self._diverged(step + 1)
         for group in self._optimizer.param_groups:
-            group["lr"] = rate
+            group["lr"] = rate * group.get("share", 1.0)
         self._optimizer.step()
         self._optimizer.zero_grad(set_to_none=True)
         self._random = _random_state()
@@ -195,6 +200,17 @@ class TrainingLoop:
 
     def _notice(self, code: str, message: str) -> None:
         self._report(TrainingNotice(code, message, self.state.step))
+
+
+def _parameter_groups(model: Any, job: TrainJob) -> list[dict[str, Any]]:
+    """Part what is trained by learning rate, which is a `share` of the run's."""
+    projector = projector_of(model)
+    own = [] if projector is None else list(projector.parameters())
+    others = [each for each in model.parameters() if each.requires_grad and not any(each is one for one in own)]
+    groups: list[dict[str, Any]] = [{"params": others}]
+    if own:
+        groups.append({"params": own, "share": job.projector_learning_rate / job.learning_rate})
+    return groups
 
 
 def mean_loss(material: Material, check: Callable[[], None]) -> float:

@@ -19,6 +19,7 @@ METHODS = {
     "pretrain": "continued pre-training of all weights",
 }
 SHOWN = ("epochs", "batch_size", "learning_rate", "warmup_share", "weight_decay", "max_length", "seed")
+SHOWN_OF_VISION = ("projector_learning_rate", "num_crops")
 SHOWN_OF_ADAPTERS = ("rank", "alpha", "dropout", "upper_layers")
 
 
@@ -35,13 +36,15 @@ class CardFacts:
     stops: Stopping | None
     checks: Sequence[Check]
     failure: EngineError | None
+    sees: bool = False
 
 
 def write_card(path: Path, facts: CardFacts) -> Path:
     """Write the card and return its path; it names files, never where they lie on this computer."""
+    seeing = " and training of the whole projector" if facts.sees else ""
     sections = [
         f"# {facts.name}",
-        f"{facts.base} after {METHODS[facts.job.method]}, made with Phidelity {VERSION}.",
+        f"{facts.base} after {METHODS[facts.job.method]}{seeing}, made with Phidelity {VERSION}.",
         *_data(facts),
         *_settings(facts),
         *_results(facts),
@@ -58,6 +61,7 @@ def _data(facts: CardFacts) -> list[str]:
 
 def _settings(facts: CardFacts) -> list[str]:
     names = SHOWN + (SHOWN_OF_ADAPTERS if facts.job.method in ("lora", "qlora", "dpo") else ())
+    names += SHOWN_OF_VISION if facts.sees else ()
     names += ("beta",) if facts.job.method == "dpo" else ()
     rows = [f"| {name.replace('_', ' ')} | {getattr(facts.job, name)} |" for name in names]
     done = f"{facts.state.step} of {facts.state.total_steps} steps, {facts.state.tokens:,} tokens, "

@@ -2,9 +2,10 @@
 
 import gc
 import json
+import math
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,10 @@ import psutil
 import torch
 from peft import PeftModel
 
-from converter.convert import convert
+from converter.base_fingerprint import LANGUAGE_MODEL
+from converter.checkpoint import Checkpoint
+from converter.clip_companion import SUFFIX, companion_path
+from converter.convert import convert, convert_companion
 from converter.gguf_stream import Progress
 from converter.lora import convert_lora
 from engine.errors import EngineError
@@ -25,10 +29,13 @@ from engine.training.adapters import load_adapter
 from engine.training.base import Base, load_weights
 from engine.training.chat_encoding import ChatEncoding
 from engine.training.checkpoints import disk_errors, save_weights
+from engine.training.picture_store import PictureStore
+from engine.training.seeing_candidate import SeeingCandidate
 from engine.verification.bands import Band
 from engine.verification.bands import Sequence as TokenSequence
 from engine.verification.candidate import Candidate
 from engine.verification.compare import Rows, compare_rows
+from engine.vision.prompt import picture_runs
 
 COMPARED_TOKENS = 4
 LONGEST_COMPARED = 128
@@ -112,21 +119,29 @@ class Exporter:
         self._reference: tuple[list[Rows], torch.dtype] | None = None
 
     def adapter(self, out: Path, name: str) -> Check:
-        """Write the adapter as GGUF. Raises EngineError `check_failed`, after which the file is gone."""
+        """Write the adapter as GGUF, and with a model that sees `tuned_companion(out)` with the trained projector.
+
+        Raises EngineError `check_failed`, after which both are gone.
+        """
+        stored, base_gguf = self._base.stored_type, out.with_name("base.check.gguf")
         convert_lora(self._result, self._base.folder, out, name=name, progress=self._on_progress)
-        stored = _stored_type(self._base)
-        base_gguf = out.with_name("base.check.gguf")
+        companion = self._companion(tuned_companion(out), stored, name) if self._base.sees else None
         try:
             convert(self._base.folder, base_gguf, outtype=stored, progress=self._on_progress)
-            rows, same_ids = self._candidate_rows(base_gguf, (Adapter(str(out)),))
+            rows, same_ids = self._candidate_rows(base_gguf, (Adapter(str(out)),), companion)
         finally:
             base_gguf.unlink(missing_ok=True)
+            companion_path(base_gguf).unlink(missing_ok=True)
+        files = [out, companion] if companion else [out]
         if stored == "f32" and self._reference_rows()[1] == torch.float32:
-            return self._judge(out, rows, same_ids, "relative_error", EXACT)
-        return self._judge(out, rows, same_ids, "kl", _kl_limit(16))
+            return self._judge(files, rows, same_ids, "relative_error", EXACT)
+        return self._judge(files, rows, same_ids, "kl", _kl_limit(16))
 
     def merged(self, out: Path, quantization: str, name: str) -> Check:
-        """Write the whole model as GGUF. Raises EngineError `check_failed`, after which the file is gone."""
+        """Write the whole model as GGUF, one that sees with its companion beside it.
+
+        Raises EngineError `check_failed`, after which the files are gone.
+        """
         source, adapter = (self._base.folder, self._result) if self._is_adapter else (self._result, None)
         with GgmlQuantizer() as quantizer:
             written = convert(
@@ -138,22 +153,38 @@ class Exporter:
                 name=name,
                 progress=self._on_progress,
             )
-        rows, same_ids = self._candidate_rows(out, ())
+        rows, same_ids = self._candidate_rows(out, (), written.companion)
         bits = 8 * written.size_bytes / max(1, self._parameters())
-        return self._judge(out, rows, same_ids, "kl", _kl_limit(bits))
+        files = [out, written.companion] if written.companion else [out]
+        return self._judge(files, rows, same_ids, "kl", _kl_limit(bits))
 
-    def _judge(self, out: Path, rows: list[Rows], same_ids: bool, measure: str, limit: float) -> Check:
+    def _companion(self, out: Path, stored: str, name: str) -> Path:
+        """Write the tower with the trained projector."""
+        return convert_companion(
+            self._base.folder, out, outtype=stored, name=name, adapter=self._result, progress=self._on_progress
+        )
+
+    def _judge(self, files: Sequence[Path], rows: list[Rows], same_ids: bool, measure: str, limit: float) -> Check:
+        """Compare what files answer with PyTorch; they go away when it is not the same."""
         ours, theirs = np.concatenate(rows), np.concatenate(self._reference_rows()[0])
         band = compare_rows("held out", 0, len(ours) - 1, ours, theirs)
-        result = Check(out.name, band.relative_error, band.kl, band.same_top, measure, limit, same_ids)
+        result = Check(files[0].name, band.relative_error, band.kl, band.same_top, measure, limit, same_ids)
         if not result.passed:
-            out.unlink(missing_ok=True)
+            for file in files:
+                file.unlink(missing_ok=True)
             raise _mismatch(result)
         return result
 
-    def _candidate_rows(self, path: Path, adapters: Sequence[Adapter]) -> tuple[list[Rows], bool]:
+    def _candidate_rows(
+        self, path: Path, adapters: Sequence[Adapter], companion: Path | None
+    ) -> tuple[list[Rows], bool]:
         """Return logits of the held-out sequences in the chat's runtime, and whether chats have the same ids there."""
-        candidate = Candidate(path, LONGEST_COMPARED, adapters=tuple(adapters))
+        candidate: Candidate | SeeingCandidate
+        if companion is not None and self._base.pictures is not None:
+            longest = max(map(len, self._held_out.sequences), default=LONGEST_COMPARED)
+            candidate = SeeingCandidate(path, companion, longest, self._base.pictures, adapters)
+        else:
+            candidate = Candidate(path, LONGEST_COMPARED, adapters=tuple(adapters))
         try:
             same_ids = all(candidate.encode_chat(chat) == list(ids) for chat, ids in self._held_out.chats)
             rows = []
@@ -185,9 +216,13 @@ class Exporter:
         return self._reference
 
     def _parameters(self) -> int:
-        sizes = {"float32": 4, "bfloat16": 2, "float16": 2}
-        stored = sum(path.stat().st_size for path in self._base.folder.glob("*.safetensors"))
-        return stored // sizes.get(_dtype(self._base), 2)
+        """Return how many numbers the language model has."""
+        checkpoint = Checkpoint(self._base.folder)
+        try:
+            names = [name for name in checkpoint.names() if name.startswith(LANGUAGE_MODEL)]
+            return sum(math.prod(checkpoint.shape(name)) for name in names)
+        finally:
+            checkpoint.close()
 
     def _on_progress(self, progress: Progress) -> None:
         self._check()
@@ -195,11 +230,27 @@ class Exporter:
 
 
 def held_out(
-    encoding: ChatEncoding, sequences: Sequence[Sequence[int]], chats: Sequence[tuple[Message, ...]]
+    encoding: ChatEncoding,
+    sequences: Sequence[Sequence[int]],
+    chats: Sequence[tuple[Message, ...]],
+    pictures: PictureStore | None = None,
 ) -> HeldOut:
-    """Prepare what exports are checked with; sequences are cut to what is compared."""
-    cut = [tuple(ids[:LONGEST_COMPARED]) for ids in sequences if len(ids) > COMPARED_TOKENS]
-    return HeldOut(cut, [(chat, encoding.encode(chat)) for chat in chats])
+    """Prepare what exports are checked with; sequences are cut to what is compared, but those with pictures are not."""
+    long_enough = [tuple(ids) for ids in sequences if len(ids) > COMPARED_TOKENS]
+    if pictures is None:
+        compared = [ids[:LONGEST_COMPARED] for ids in long_enough]
+    else:
+        compared = [ids for ids in long_enough if _has_whole_pictures(ids, pictures)]
+    return HeldOut(compared, [(chat, encoding.encode(chat)) for chat in chats])
+
+
+def tuned_companion(adapter: Path) -> Path:
+    """Return where the companion with a trained projector lies that belongs to an exported adapter."""
+    return adapter.with_name(adapter.name.removesuffix(".gguf").removesuffix(".lora") + SUFFIX)
+
+
+def _has_whole_pictures(ids: Sequence[int], pictures: PictureStore) -> bool:
+    return all(run.stop - run.start == pictures.tokens(run.number) for run in picture_runs(ids))
 
 
 def _last_tokens(ids: Sequence[int]) -> TokenSequence:
@@ -224,15 +275,7 @@ def _copy_tokenizer(source: Path, target: Path) -> None:
 
 
 def _at(base: Base, folder: Path) -> Base:
-    return Base(folder, base.name, base.config, base.vocabulary)
-
-
-def _dtype(base: Base) -> str:
-    return str(base.config.get("dtype") or base.config.get("torch_dtype") or "bfloat16")
-
-
-def _stored_type(base: Base) -> str:
-    return {"float32": "f32", "float16": "f16"}.get(_dtype(base), "bf16")
+    return replace(base, folder=folder)
 
 
 def _mismatch(check: Check) -> EngineError:

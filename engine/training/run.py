@@ -9,13 +9,14 @@ from typing import Any
 import psutil
 import torch
 
+from converter.gguf_stream import Progress
 from engine.busy import default_busy_file
 from engine.errors import EngineError
 from engine.jobs.events import JobEvent, JobProgress, TrainingEstimate, TrainingEvaluation, TrainJob
 from engine.library.folders import default_cache_dir
 from engine.protocol import Message
 from engine.training.answers import Prompt, SampleAnswers, Stopping, stopping
-from engine.training.base import Base, open_base
+from engine.training.base import Base, open_base, with_pictures
 from engine.training.chat_encoding import ChatEncoding
 from engine.training.checkpoints import KEPT, TrainerState, newest_state
 from engine.training.control import RunControl
@@ -25,10 +26,11 @@ from engine.training.model_card import CardFacts, write_card
 from engine.training.precision import Precision, choose_precision
 from engine.training.reading import RunData, read_data
 from engine.training.recipes import RECIPES, Ingredients
-from engine.training.results import Check, Exporter, held_out, save_result
+from engine.training.results import Check, Exporter, held_out, save_result, tuned_companion
 from engine.training.settings import check_job, steps_of_run
+from engine.training.vision_encoding import VisionEncoding
 
-CHECKPOINTS_FOLDER, RESULT_FOLDER = "checkpoints", "result"
+CHECKPOINTS_FOLDER, RESULT_FOLDER, PICTURES_FOLDER = "checkpoints", "result", "pictures"
 ANSWERS_FILE = "base_answers.json"
 PROMPTS_SHOWN, PROMPTS_ASKED, SEQUENCES_COMPARED, MOST_MEASURED = 2, 3, 4, 64
 MOST_STOP_TOKENS = 200
@@ -63,17 +65,57 @@ def train(job: TrainJob, folder: Path, report: Report) -> dict[str, Any]:
     report(JobProgress("prepare", 0, 0, "rows"))
     cache = Path(job.cache) if job.cache else default_cache_dir() / "bases"
     base = open_base(job.base, cache, Path(job.models_dir) if job.models_dir else None)
-    encoding = ChatEncoding(base)
+    if base.sees:
+        base = _open_pictures(job, base, folder, control, report)
+    encoding = ChatEncoding(base) if base.pictures is None else VisionEncoding(base, base.pictures)
     job = replace(job, max_length=min(job.max_length, base.context))
     data = read_data(job, encoding, control.check)
     run = Run(job, folder, base, encoding, choose_precision(job.precision), data, control, report)
     losses: list[TrainingEvaluation] = []
+    try:
+        return _carry_out(run, losses)
+    finally:
+        if base.pictures is not None:
+            base.pictures.close()
+
+
+def _carry_out(run: Run, losses: list[TrainingEvaluation]) -> dict[str, Any]:
     with out_of_memory():
+        _look_at_pictures(run)
         material, state = _learn(run, losses)
-        result = save_result(material.model, base, folder / RESULT_FOLDER)
+        result = save_result(material.model, run.base, run.folder / RESULT_FOLDER)
         stops = _stopping(run, material.model)
         del material
         return _hand_over(run, state, result, stops, losses)
+
+
+def _open_pictures(job: TrainJob, base: Base, folder: Path, control: RunControl, report: Report) -> Base:
+    """Open the tower of a base that sees. Raises EngineError `bad_request` for methods that it does not learn with."""
+    if job.method != "lora":
+        message = f"Vision models are not trained with the method {job.method}."
+        raise EngineError("bad_request", message, "Choose the method lora.")
+
+    def on_progress(progress: Progress) -> None:
+        control.check()
+        report(JobProgress("prepare", progress.done, progress.total, "tensors"))
+
+    threads = job.threads or psutil.cpu_count(logical=False) or 1
+    return with_pictures(base, folder / PICTURES_FOLDER, job.num_crops, threads, on_progress)
+
+
+def _look_at_pictures(run: Run) -> None:
+    """Send all pictures through the tower before the first step; a run that has no step left needs few of them."""
+    pictures, items = run.base.pictures, [*run.data.learned.items, *run.data.measured.items]
+    state = newest_state(run.folder / CHECKPOINTS_FOLDER)
+    if pictures is None or (state is not None and state.step >= state.total_steps):
+        return
+
+    def on_progress(done: float, total: int) -> None:
+        run.control.check()
+        run.report(JobProgress("pictures", int(done), total, "crops"))
+
+    samples = [sample for item in items for sample in item.samples]
+    pictures.prepare((-token for sample in samples for token in sample.ids if token < 0), on_progress)
 
 
 def _learn(run: Run, losses: list[TrainingEvaluation]) -> tuple[Material, TrainerState]:
@@ -116,7 +158,7 @@ def _estimate(run: Run, material: Material) -> None:
     tokens = int(steps * min(run.job.batch_size, len(material.items)) * mean)
     parameters = [(parameter.numel(), parameter.requires_grad) for parameter in material.model.parameters()]
     total, trained = sum(count for count, _ in parameters), sum(count for count, learned in parameters if learned)
-    disk = _disk_bytes(run.job, trained, total)
+    disk = _disk_bytes(run, trained, total)
     run.report(
         TrainingEstimate(
             steps,
@@ -140,12 +182,14 @@ def _estimate(run: Run, material: Material) -> None:
         raise EngineError("disk_full", f"The disk has too little space: {need}.", "Free some space, or train less.")
 
 
-def _disk_bytes(job: TrainJob, trained: int, total: int) -> int:
+def _disk_bytes(run: Run, trained: int, total: int) -> int:
     """Return what checkpoints (weights and two moments each, one more while it is written) and results take."""
+    job = run.job
     checkpoints = (KEPT + 1) * 12 * trained
     merged = total * BITS.get(job.merged.lower(), 6) / 8 if job.merged else 0
     compared = 4 * total if job.export_adapter and job.method not in ("full", "pretrain") else 0
-    return int(checkpoints + 8 * trained + merged + compared)
+    companions = 0 if run.base.pictures is None else 3 * run.base.pictures.companion_bytes
+    return int(checkpoints + 8 * trained + merged + compared + companions)
 
 
 def _shown_prompts(run: Run) -> list[Prompt]:
@@ -180,8 +224,9 @@ def _hand_over(
     job, name = run.job, run.folder.name
     part = run.data.measured if run.data.measured.items else run.data.learned
     sequences = [sample.ids for item in part.items[:SEQUENCES_COMPARED] for sample in item.samples[:1]]
-    chats = [] if job.method == "pretrain" else [(Message("user", prompt.text),) for prompt in part.prompts[:4]]
-    exporter = Exporter(run.base, result, held_out(run.encoding, sequences, chats), run.report, run.control.check)
+    chats = [] if job.method == "pretrain" else [prompt.messages for prompt in part.prompts[:4]]
+    compared = held_out(run.encoding, sequences, chats, run.base.pictures)
+    exporter = Exporter(run.base, result, compared, run.report, run.control.check)
     made: dict[str, Any] = {"path": str(result), "steps": state.step, "tokens": state.tokens}
     checks: list[Check] = []
     failure: EngineError | None = None
@@ -189,7 +234,10 @@ def _hand_over(
         if job.export_adapter and result.name == "adapter":
             out = run.folder / RESULT_FOLDER / f"{name}.lora.gguf"
             checks.append(exporter.adapter(out, name))
-            made["adapter"] = str(out)
+            if run.base.sees:  # by itself it would be used with the projector of the base
+                made |= {"seeing_adapter": str(out), "companion": str(tuned_companion(out))}
+            else:
+                made["adapter"] = str(out)
         if job.merged:
             out = run.folder / RESULT_FOLDER / f"{name}-{job.merged.upper()}.gguf"
             checks.append(exporter.merged(out, job.merged.lower(), f"{run.base.name} {name}"))
@@ -201,7 +249,9 @@ def _hand_over(
     made["checks"] = [asdict(check) for check in checks]
     made["stops"] = None if stops is None else asdict(stops)
     made["losses"] = [asdict(loss) for loss in losses]
-    facts = CardFacts(name, run.base.name, job, state, len(run.data.learned.items), losses, stops, checks, failure)
+    facts = CardFacts(
+        name, run.base.name, job, state, len(run.data.learned.items), losses, stops, checks, failure, run.base.sees
+    )
     made["card"] = str(write_card(run.folder / RESULT_FOLDER / "README.md", facts))
     if failure is not None:
         raise failure

@@ -6,11 +6,13 @@ from dataclasses import dataclass, replace
 
 from engine.errors import EngineError
 from engine.jobs.events import TrainJob
+from engine.protocol import MAX_CROPS
 
 METHODS = ("lora", "qlora", "full", "dpo", "pretrain")
 ADAPTER_METHODS = ("lora", "qlora", "dpo")
 # Ours: the report names no learning rates.
 LEARNING_RATES = {"lora": 2e-4, "qlora": 2e-4, "full": 2e-5, "dpo": 2e-5, "pretrain": 1e-4}
+PROJECTOR_LEARNING_RATE = 2e-5
 CHECKPOINTS_PER_RUN = 10
 FEWEST_STEPS_BETWEEN, MOST_STEPS_BETWEEN = 5, 200
 
@@ -30,6 +32,8 @@ LIMITS = (
     Limit("steps", 0, 10_000_000),
     Limit("batch_size", 1, 4096),
     Limit("learning_rate", 0, 1),
+    Limit("projector_learning_rate", 0, 1),
+    Limit("num_crops", 1, MAX_CROPS),
     Limit("warmup_share", 0, 1),
     Limit("weight_decay", 0, 10),
     Limit("rank", 1, 1024),
@@ -48,7 +52,7 @@ LIMITS = (
 
 
 def check_job(job: TrainJob) -> TrainJob:
-    """Return the job with its learning rate chosen. Raises EngineError `bad_request`."""
+    """Return the job with its learning rates chosen. Raises EngineError `bad_request`."""
     if job.method not in METHODS:
         raise _refusal(f"There is no method {job.method!r}.", f"Choose one of {', '.join(METHODS)}.")
     for field in dataclasses.fields(job):
@@ -66,7 +70,13 @@ def check_job(job: TrainJob) -> TrainJob:
             bound = "above" if limit.above else "from"
             sentence = f"{limit.name.replace('_', ' ').capitalize()} cannot be {value}."
             raise _refusal(sentence, f"Choose a number {bound} {limit.lowest:g} to {limit.highest:g}.")
-    return replace(job, learning_rate=job.learning_rate or LEARNING_RATES[job.method])
+    if type(job.num_crops) is not int:
+        raise _refusal(f"Num crops cannot be {job.num_crops}.", "Choose a whole number.")
+    return replace(
+        job,
+        learning_rate=job.learning_rate or LEARNING_RATES[job.method],
+        projector_learning_rate=job.projector_learning_rate or PROJECTOR_LEARNING_RATE,
+    )
 
 
 def steps_of_run(job: TrainJob, n_items: int) -> int:

@@ -35,7 +35,7 @@ class Reference:
         # What a language model does not take of a vision checkpoint is no concern of the user.
         logging.set_verbosity_error()
         logging.disable_progress_bar()
-        values = _known_to_transformers(self.config)
+        values = known_to_transformers(self.config)
         try:
             config = AutoConfig.for_model(values.pop("model_type", None), **values)
             model = AutoModelForCausalLM.from_pretrained(
@@ -84,7 +84,7 @@ class Reference:
         return self._model.clamped_values / max(self._model.seen_values, 1) if self._is_small else None
 
 
-def _known_to_transformers(config: dict[str, Any]) -> dict[str, Any]:
+def known_to_transformers(config: dict[str, Any]) -> dict[str, Any]:
     """Return a configuration in the words of transformers 5: "su" is LongRoPE, Phi-3-vision writes as Phi-3."""
     known = {name: value for name, value in config.items() if name not in ("architectures", "auto_map", "torch_dtype")}
     if config.get("model_type") == "phi3_v":

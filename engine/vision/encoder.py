@@ -53,9 +53,24 @@ class PictureEncoder:
         return self._companion.settings.embedding
 
     @property
+    def hidden(self) -> int:
+        """Return the length of a feature of the tower."""
+        return self._companion.settings.hidden
+
+    @property
+    def hd_transform_order(self) -> str:
+        """Return in which order the parts and the whole view of a picture follow each other."""
+        return self._companion.settings.hd_transform_order
+
+    @property
     def num_crops(self) -> int:
         """Return into how many crops at most the model's own processor cuts a picture."""
         return self._companion.settings.num_crops
+
+    @property
+    def fingerprint(self) -> str:
+        """Return what tells this companion from others."""
+        return self._companion.fingerprint
 
     def cached(self, digest: str, num_crops: int) -> Floats | None:
         """Return the embeddings of a picture that was encoded before, not to be changed, or None."""
@@ -69,11 +84,19 @@ class PictureEncoder:
         grid = crop_grid(picture.width, picture.height, num_crops)
         embeddings = self.cached(picture.digest, num_crops)
         if embeddings is None:
-            crops = cut_crops(hd_transform(picture.pixels, num_crops), self._companion.settings.normalization)
-            features = self._load_tower().encode(crops, lambda done: on_progress(done, grid.crops))
+            features = self.features(picture, num_crops, on_progress)
             embeddings = self._load_projector().project(features, grid)
             self._cache.put(self._key(picture.digest, num_crops), embeddings)
         return embeddings
+
+    def features(self, picture: Picture, num_crops: int, on_progress: PictureProgress) -> Floats:
+        """Return what the tower makes of a picture, `[crops, 576, hidden]`, before the projector; nothing is cached.
+
+        Raises EngineError for pictures of impossible shape, and whatever `on_progress` raises.
+        """
+        grid = crop_grid(picture.width, picture.height, num_crops)
+        crops = cut_crops(hd_transform(picture.pixels, num_crops), self._companion.settings.normalization)
+        return self._load_tower().encode(crops, lambda done: on_progress(done, grid.crops))
 
     def close(self) -> None:
         """Give back memory and threads; what is cached can still be had."""

@@ -58,11 +58,17 @@ def picture_prompt_ids(
         sentence = f"The prompt names the pictures {named}, but there are {len(token_counts)}, to be named in order."
         raise EngineError("bad_request", sentence, "Name each picture once: <|image_1|>, <|image_2|>, and so on.")
     ids: list[int] = []
-    for index, text in enumerate(_TAG.split(prompt)[::2]):
-        if index:
-            ids += [-index] * token_counts[index - 1]
-        ids += [bos, *tokenize(text.replace(_MASKED_START, _TAG_START))]
+    for number, text in prompt_pieces(prompt):
+        if number:
+            ids += [-number] * token_counts[number - 1]
+        ids += [bos, *tokenize(text)]
     return ids
+
+
+def prompt_pieces(prompt: str) -> list[tuple[int, str]]:
+    """Return the texts of a rendered prompt, each with the number of the picture before it; the first has 0."""
+    texts = [text.replace(_MASKED_START, _TAG_START) for text in _TAG.split(prompt)[::2]]
+    return list(zip([0, *_numbers(prompt)], texts, strict=True))
 
 
 def picture_runs(ids: Sequence[int]) -> list[PictureRun]:

@@ -8,9 +8,10 @@ import torch
 from engine.data.example import Example, Place
 from engine.jobs.events import TrainJob
 from engine.protocol import Message
-from engine.training.base import open_base
+from engine.training.base import open_base, with_pictures
 from engine.training.chat_encoding import ChatEncoding
 from engine.training.precision import Precision
+from tests.engine.training.vision_runs import exact_checkpoint
 
 EXACT = Precision("cpu", torch.float32, torch.float32)
 THINGS = (
@@ -73,6 +74,16 @@ def write_rows(tmp_path):
 def tiny_base(tiny, tmp_path_factory):
     """Give the random Phi-3-mini as a base."""
     return open_base(str(tiny[0]), tmp_path_factory.mktemp("bases"))
+
+
+@pytest.fixture(scope="session")
+def seeing_base(vision_checkpoint, tmp_path_factory):
+    """Give the tiny vision checkpoint in float32 as a base, with pictures of one crop and the whole view."""
+    folder = tmp_path_factory.mktemp("seeing")
+    base = open_base(str(exact_checkpoint(vision_checkpoint, folder / "tiny-vision")), folder)
+    base = with_pictures(base, folder / "pictures", 1, 1, lambda progress: None)
+    yield base
+    base.pictures.close()
 
 
 @pytest.fixture(scope="session")
