@@ -75,8 +75,12 @@ class PictureStore:
         missing = [self._seen[number] for number in dict.fromkeys(numbers) if self._kept(number) is None]
         self._check_disk(sum(seen.grid.crops for seen in missing))
         total, done = sum(seen.grid.crops for seen in missing), 0
+
+        def follow(crops: float, _: int) -> None:
+            on_progress(done + crops, total)
+
         for seen in missing:
-            self._compute(seen, lambda crops, _, before=done: on_progress(before + crops, total))
+            self._compute(seen, follow)
             done += seen.grid.crops
 
     def features(self, number: int) -> PictureFeatures:

@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 
 from engine.data.labels import MASKED, LabelledTokens, Labeller
-from engine.errors import EngineError
 from engine.protocol import Message
 from engine.training.base import Base
 from engine.training.chat_encoding import ChatEncoding
@@ -62,9 +61,6 @@ class PictureLabeller:
 
         Raises EngineError `input_invalid`, `picture_invalid` or `template_invalid`.
         """
-        if any(message.pictures and message.role != "user" for message in messages):
-            sentence = "A picture stands in an answer or a system message; models see those of questions only."
-            raise EngineError("input_invalid", sentence, "Move it to the question.")
         labelled = self._plain.label(tagged(messages), learn_from=learn_from)
         pictures = self._look(messages)
         ids, labels = [self._bos], [MASKED]

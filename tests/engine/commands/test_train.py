@@ -7,6 +7,7 @@ import pytest
 from engine.__main__ import main
 from engine.jobs.events import decode_job
 from tests.engine.training.conftest import conversation_rows
+from tests.engine.training.vision_runs import PICTURES, pair_rows
 
 QUICK = ["--steps", "2", "--rank", "2", "--sample-tokens", "0", "--precision", "float32", "--threads", "1"]
 
@@ -60,3 +61,17 @@ def test_bad_run_files_are_one_line(capsys, tmp_path, text, status):
 def test_a_folder_without_a_run_needs_base_and_data(capsys, tmp_path):
     status, _, errors = run(capsys, "train", "--out", tmp_path / "none")
     assert status == 2 and "--base" in errors
+
+
+def test_pictures_from_the_command_line(capsys, vision_checkpoint, vision_model, tmp_path):
+    rows, out = tmp_path / "pairs.jsonl", tmp_path / "run"
+    rows.write_text("".join(json.dumps(row) + "\n" for row in pair_rows()), "utf-8")
+    options = ("--base", vision_checkpoint, "--data", rows, "--method", "lora", "--out", out, "--num-crops", 1)
+    status, output, errors = run(capsys, "train", *options, *QUICK, "--projector-learning-rate", "1e-3", "--json")
+    assert status == 0, errors
+    result, job = json.loads(output), decode_job((out / "job.json").read_text("utf-8"))
+    assert (job.num_crops, job.projector_learning_rate) == (1, 1e-3) and result["checks"][0]["kl"] < 0.01
+    files = ("--mmproj", result["companion"], "--adapter", result["seeing_adapter"])
+    question = ("--image", PICTURES[0], "--num-crops", 1, "--prompt", "What is it?", "--max-tokens", 2)
+    status, output, errors = run(capsys, "chat", "--model", vision_model.path, *files, *question, "--json")
+    assert status == 0 and json.loads(output)["prompt_tokens"] > 313, errors

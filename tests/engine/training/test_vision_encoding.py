@@ -3,7 +3,6 @@
 import pytest
 
 from engine.data.example import Example, Place
-from engine.errors import EngineError
 from engine.protocol import Message
 from engine.training.dataset import build_dataset
 from engine.training.samples import IGNORED
@@ -70,13 +69,6 @@ def test_rows_with_unreadable_pictures_are_listed_and_left_out(encoding, tmp_pat
     data = build_dataset(examples, encoding, "lora", 1024)
     assert len(data.items) == 1 and data.refused.total() == 2
     assert any("cut.png" in reason for reason in data.refused) and any("none.png" in each for each in data.refused)
-
-
-def test_pictures_in_answers_are_refused(encoding):
-    turns = (Message("user", "Draw."), Message("assistant", "Here.", (PICTURE,)))
-    with pytest.raises(EngineError) as failure:
-        encoding.labeller().label(turns)
-    assert failure.value.code == "input_invalid"
 
 
 def test_text_alone_begins_as_the_chat_begins_it(encoding):

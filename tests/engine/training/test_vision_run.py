@@ -4,8 +4,8 @@ import shutil
 from contextlib import closing
 from pathlib import Path
 
-import numpy as np
 import pytest
+from safetensors.torch import load_file
 
 from converter.convert import convert
 from engine.client import EngineClient
@@ -63,20 +63,22 @@ def test_two_pictures_are_told_apart_in_the_chat_afterwards(go, seeing_base, tmp
     assert "projector" in card and "| num crops | 1 |" in card
 
 
+def change_of_projector(seeing_base, result):
+    """Give by how much each tensor of a projector was changed at most."""
+    before = load_file(seeing_base.folder / "model.safetensors")
+    tuned = load_file(Path(result["path"]) / "projector.safetensors")
+    return {name: float((value - before[name].float()).abs().max()) for name, value in tuned.items()}
+
+
 def test_projector_learns_and_the_tower_stays(go, seeing_base):
     result, events = go(steps=2)
-    from safetensors.numpy import load_file
-
-    before, tuned = (
-        load_file(seeing_base.folder / "model.safetensors"),
-        load_file(Path(result["path"]) / "projector.safetensors"),
-    )
-    assert len(tuned) == 6
-    assert all(np.abs(tuned[name] - np.asarray(before[name], np.float32)).max() > 0 for name in tuned)
+    changes = change_of_projector(seeing_base, result)
+    assert len(changes) == 6 and min(changes.values()) > 1e-3
     crops = [event.done for event in events if isinstance(event, JobProgress) and event.stage == "pictures"]
     assert crops == sorted(crops) and crops[-1] == 4
     estimate = next(event for event in events if isinstance(event, TrainingEstimate))
-    assert estimate.trained > sum(value.size for value in tuned.values())
+    projector = sum(value.numel() for value in load_file(Path(result["path"]) / "projector.safetensors").values())
+    assert estimate.trained > projector > 0.3 * estimate.trained
 
 
 def test_interrupted_run_goes_on_with_equal_losses(go, tmp_path):
@@ -96,13 +98,8 @@ def test_interrupted_run_goes_on_with_equal_losses(go, tmp_path):
 
 
 def test_learning_rate_of_the_projector_is_its_own(go, seeing_base):
-    from safetensors.numpy import load_file
-
-    before = load_file(seeing_base.folder / "model.safetensors")
-    result, _ = go(steps=1, projector_learning_rate=1e-9)
-    tuned = load_file(Path(result["path"]) / "projector.safetensors")
-    name = "model.vision_embed_tokens.img_projection.0.bias"
-    assert np.abs(tuned[name] - np.asarray(before[name], np.float32)).max() < 1e-7
+    changes = change_of_projector(seeing_base, go(steps=1, projector_learning_rate=1e-9)[0])
+    assert max(changes.values()) < 1e-7
 
 
 def test_changed_picture_is_not_gone_on_with(go, tmp_path):
@@ -123,14 +120,6 @@ def test_files_that_do_not_agree_are_not_handed_over(go, tmp_path, monkeypatch):
         go(steps=1, export_adapter=True)
     assert failure.value.code == "check_failed"
     assert sorted(path.name for path in (tmp_path / "run" / "result").iterdir()) == ["README.md", "adapter"]
-
-
-def test_too_little_disk_for_pictures_is_said_before_the_first(go, monkeypatch):
-    usage = type("Usage", (), {"free": 1000})
-    monkeypatch.setattr("engine.training.picture_store.shutil.disk_usage", lambda path: usage)
-    with pytest.raises(EngineError) as failure:
-        go()
-    assert failure.value.code == "disk_full" and "pictures" in failure.value.message
 
 
 @pytest.mark.parametrize("method", ["full", "dpo", "pretrain", "qlora"])
