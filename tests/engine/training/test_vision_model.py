@@ -10,6 +10,9 @@ import torch
 from engine.training.adapters import attach_adapter
 from engine.training.base import load_weights, with_pictures
 from engine.training.checkpoints import TrainerState, load_checkpoint, save_checkpoint
+from engine.training.memory import use_gradient_checkpointing
+from engine.training.objectives import NextToken, label_log_probs
+from engine.training.samples import IGNORED, Item, PackedRow, Sample
 from engine.training.vision_model import load_projector, projector_of, save_projector
 from tests.engine.vision.vectors import CASES, FOLDER
 
@@ -59,6 +62,34 @@ def test_gradients_reach_the_projector_and_the_adapters_alone(seeing_base, train
             each.requires_grad == ("lora_" in name or "projector" in name)
             and (each.grad is not None) == each.requires_grad
         )
+
+
+def packed(seeing_base):
+    """Give two samples with the same picture and other answers."""
+    seen = seeing_base.pictures.look(FOLDER / "img2_336x336.png")
+    prompt = (1, *[-seen.number] * seen.grid.tokens, 1, 5)
+    answers = ((7, 8, 9), (400, 500))
+    return [Item((Sample((*prompt, *answer), (*[IGNORED] * len(prompt), *answer)),)) for answer in answers]
+
+
+def test_samples_with_pictures_do_not_touch_in_one_row(seeing_base, trained):
+    model, items = trained()[0].eval(), packed(seeing_base)
+    with torch.no_grad():
+        apart = [float(NextToken().loss(model, PackedRow.of([item]))) for item in items]
+        together = label_log_probs(model, PackedRow.of(items))[0].neg()
+    assert [float(together[:3].sum()), float(together[3:].sum())] == pytest.approx(apart, rel=1e-5)
+
+
+def test_recomputed_layers_give_the_projector_the_same_gradients(seeing_base, trained):
+    gradients = []
+    for recomputes in (False, True):
+        model = trained()[0].train()
+        if recomputes:
+            use_gradient_checkpointing(model)
+        NextToken().loss(model, PackedRow.of(packed(seeing_base))).backward()
+        gradients.append([each.grad for each in projector_of(model).parameters()])
+    for plain, recomputed in zip(*gradients, strict=True):
+        assert torch.allclose(plain, recomputed, rtol=1e-4, atol=1e-6)
 
 
 def test_text_alone_needs_no_picture(seeing_base):

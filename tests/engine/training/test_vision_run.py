@@ -5,6 +5,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+import torch
 from safetensors.torch import load_file
 
 from converter.convert import convert
@@ -61,6 +62,13 @@ def test_two_pictures_are_told_apart_in_the_chat_afterwards(go, seeing_base, tmp
                 assert (answer.text.strip(), answer.finish_reason) == (wanted, "stop")
     card = Path(result["card"]).read_text("utf-8")
     assert "projector" in card and "| num crops | 1 |" in card
+
+
+def test_products_in_bfloat16_learn_too(go):
+    result, events = go(steps=6, precision="bfloat16", export_adapter=True)
+    assert losses(events)[6] < losses(events)[1]
+    assert result["checks"][0]["relative_error"] < 1e-3  # of what was learned, compared in float32
+    assert load_file(Path(result["path"]) / "projector.safetensors").popitem()[1].dtype == torch.float32
 
 
 def change_of_projector(seeing_base, result):

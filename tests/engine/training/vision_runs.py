@@ -46,6 +46,7 @@ def vision_job(base, data, **options):
         "projector_learning_rate": 1e-2,
         "export_adapter": False,
         "cache": str(data.parent / "bases"),
+        "busy_file": str(data.parent / "busy"),
         **options,
     }
     return TrainJob(str(base), str(data), **options)
