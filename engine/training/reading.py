@@ -49,14 +49,19 @@ def part(examples: list[Example], share: float) -> tuple[list[Example], list[Exa
 
 
 def _groups(examples: list[Example]) -> list[int]:
-    """Give for each example the number of the first that it belongs with."""
+    """Give for each example the number of the first that it belongs with: alike, of one row, or about one picture.
+
+    Equal words about other pictures are no duplicates.
+    """
     near = NearDuplicates() if is_installed("datasketch") else None
     firsts: dict[object, int] = {}
     groups: list[int] = []
     for number, example in enumerate(examples):
-        leader = near.leader(number, example) if near else number
-        groups.append(min(groups[leader] if leader < number else number, firsts.setdefault(example.place, number)))
-        firsts[example.place] = groups[-1]
+        leader = near.leader(number, example) if near and not example.pictures else number
+        found = [groups[leader] if leader < number else number]
+        found += [firsts.setdefault(each, number) for each in (example.place, *example.pictures)]
+        groups.append(min(found))
+        firsts |= dict.fromkeys((example.place, *example.pictures), groups[-1])
     return groups
 
 

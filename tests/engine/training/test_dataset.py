@@ -2,8 +2,10 @@
 
 import pytest
 
+from engine.data.example import Example, Place
 from engine.errors import EngineError
 from engine.jobs.events import TrainJob
+from engine.protocol import Message
 from engine.training.base import open_base
 from engine.training.chat_encoding import ChatEncoding
 from engine.training.dataset import build_dataset
@@ -95,6 +97,19 @@ def test_near_duplicates_are_on_one_side():
     learned, measured = part(examples_of([*rows, {"text": "Something else altogether."}]), 0.3)
     sides = [any("quick brown" in example.text for example in side) for side in (learned, measured)]
     assert sorted(sides) == [False, True]
+
+
+def test_rows_about_one_picture_are_on_one_side_and_equal_words_about_others_are_not():
+    examples = [
+        Example(
+            Place("rows", number),
+            (Message("user", "What is in the picture?", (f"{number // 2}.png",)), Message("assistant", "A horse.")),
+        )
+        for number in range(40)
+    ]
+    learned, measured = part(examples, 0.3)
+    sides = [{example.pictures for example in side} for side in (learned, measured)]
+    assert all(sides) and not sides[0] & sides[1]
 
 
 def test_missing_file_is_one_sentence(tiny_encoding, tmp_path):
