@@ -1,10 +1,11 @@
 """Compare the encoding of pictures with the same CLIP tower in PyTorch on the same cores.
 
-Run `python -m benchmarks.vision [--runs N] [--crops N] [--threads N] [--mtmd] [--folder DIR]`. A tower of CLIP-L/336's
-shape gets random weights, goes through the converter, and every side encodes the same crops in turn. PyTorch runs in
-bf16 or float32, crop by crop or all crops at once, whichever is fastest. Printed are medians of seconds per crop, of
-the clock and of the processors (which other programs disturb less), their ratios (the mark: at most 1), the relative
-difference of the feature maps, and the projector's tokens per second. `--folder` keeps the files for another run.
+Run `python -m benchmarks.vision [--runs N] [--crops N] [--threads N] [--float32] [--mtmd] [--folder DIR]`. A tower
+of CLIP-L/336's shape gets random weights, goes through the converter, and every side encodes the same crops in turn.
+PyTorch runs in bf16 or float32, crop by crop or all crops at once, whichever keeps the processors busy for less time.
+Printed are medians of seconds per crop, of the clock and of the processors (which other programs disturb less), their
+ratios (the mark: at most 1), the relative difference of the feature maps from PyTorch's fastest, and the projector's
+tokens per second. `--folder` keeps the files for another run.
 """
 
 import argparse
@@ -30,10 +31,11 @@ from converter.gguf_stream import write_gguf
 from engine.runtime.hardware import physical_cores
 from engine.vision.blas_threads import BlasThreads
 from engine.vision.clip import MtmdTower
-from engine.vision.clip_blas import BlasTower
+from engine.vision.clip_cpu import CpuTower
 from engine.vision.companion import Companion
 from engine.vision.encoder import Tower
 from engine.vision.hd_transform import CROP, CropGrid
+from engine.vision.products import Float32Products, choose_products
 from engine.vision.projector import Projector
 
 Floats = NDArray[np.float32]
@@ -67,6 +69,7 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--crops", type=int, default=5, help="5: a square picture with the fast setting")
     parser.add_argument("--threads", type=int, default=physical_cores())
+    parser.add_argument("--float32", action="store_true", help="measure this engine's products in float32 too")
     parser.add_argument("--mtmd", action="store_true", help="measure mtmd on the CPU too")
     parser.add_argument("--folder", type=Path)
     options = parser.parse_args()
@@ -78,7 +81,11 @@ def main() -> None:
         crops = np.random.default_rng(0).standard_normal((options.crops, 3, CROP, CROP)).astype(np.float32)
         threads = BlasThreads(options.threads)
         reference, how = _fastest_reference(tower, crops)
-        sides = {how: reference, "this engine": _encoding(BlasTower(companion, threads))}
+        products = choose_products(companion)
+        print(f"this engine multiplies in {products.reason}")
+        sides = {how: reference, "this engine": _encoding(CpuTower(companion, threads, products))}
+        if options.float32:
+            sides["this engine in float32"] = _encoding(CpuTower(companion, threads, Float32Products("")))
         if options.mtmd:
             sides["mtmd on the CPU"] = _encoding(MtmdTower(companion, options.threads, use_gpu=False))
         _print_comparison(sides, how, crops, options.runs)
@@ -121,7 +128,7 @@ def _companion_of(tower: Any, folder: Path) -> Path:
         save_file(floats, checkpoint_folder / "model.safetensors")
         (checkpoint_folder / "config.json").write_text(json.dumps(CONFIG))
         checkpoint = Checkpoint(checkpoint_folder)
-        write_gguf(out, *companion_file(checkpoint, file_type("f16"), "CLIP-L"), threads=2)
+        write_gguf(out, *companion_file(checkpoint, file_type("bf16"), "CLIP-L"), threads=2)
         checkpoint.close()
     return out
 
@@ -133,11 +140,11 @@ def _fastest_reference(tower: Any, crops: Floats) -> tuple[Callable[[Floats], Fl
         model = _without_last_layer(tower, dtype)
         one = _reference(model, dtype, 1)
         one(crops[:1])
-        precisions[dtype] = (_seconds(one, crops[:1])[0], model)
-        print(f"PyTorch, {dtype}: {precisions[dtype][0]:.2f} s for one crop")
+        precisions[dtype] = (_seconds(one, crops[:1])[1], model)
+        print(f"PyTorch, {dtype}: processors {precisions[dtype][0]:.2f} s for one crop")
     dtype = min(precisions, key=lambda dtype: precisions[dtype][0])
     batches = {batch: _reference(precisions[dtype][1], dtype, batch) for batch in (1, len(crops))}
-    batch = min(batches, key=lambda batch: _seconds(batches[batch], crops)[0])
+    batch = min(batches, key=lambda batch: _seconds(batches[batch], crops)[1])
     return batches[batch], f"PyTorch, {dtype}, {batch} at once"
 
 

@@ -53,17 +53,20 @@ def companion_path(model: Path) -> Path:
     return model.with_name(model.name.removesuffix(".gguf") + SUFFIX)
 
 
-def companion_type(kind: FileType) -> FileType:
+def companion_type(kind: FileType, checkpoint: Checkpoint) -> FileType:
     """Return the file type of the companion of a model of type `kind`.
 
-    16 bits keep the embeddings within 1e-6 of the reference, 8 bits within 1e-2: the tower is small beside the language
-    model, so it stays exact.
+    The tower is small beside the language model, so it stays exact: bf16 where the checkpoint is, else f16, which keeps
+    the embeddings within 1e-6 of the reference. 8 bits would only be within 1e-2.
     """
-    return file_type("f32" if kind.name == "f32" else "f16")
+    if kind.name == "f32":
+        return kind
+    example = _TOWER + "embeddings.class_embedding"
+    return file_type("bf16" if example in checkpoint and checkpoint.dtype(example) == "BF16" else "f16")
 
 
 def companion_file(checkpoint: Checkpoint, kind: FileType, name: str) -> tuple[Metadata, list[TensorToWrite]]:
-    """Return what is written for the pictures of a checkpoint of Phi-3-vision; `kind` is f32, f16 or q8_0.
+    """Return what is written for the pictures of a checkpoint of Phi-3-vision; `kind` is f32, bf16, f16 or q8_0.
 
     Everything comes from the configuration files, so fine-tunes and both generations of the model work.
     """
@@ -115,7 +118,10 @@ def _tensor_type(name: str, shape: tuple[int, ...], kind: FileType) -> TensorTyp
     matrix = len(shape) > 1 and name.startswith(("v.blk.", "v.patch_embd", "mm.hd."))
     if not matrix or kind.name == "f32":
         return TENSOR_TYPES["f32"]
-    quantized = kind.name == "q8_0" and name.startswith("v.blk.") and shape[-1] % TENSOR_TYPES["q8_0"].block == 0
+    layer = name.startswith("v.blk.")  # `mtmd` has no convolution with a kernel of bf16, the projector is float32
+    if kind.name == "bf16" and layer:
+        return TENSOR_TYPES["bf16"]
+    quantized = kind.name == "q8_0" and layer and shape[-1] % TENSOR_TYPES["q8_0"].block == 0
     return TENSOR_TYPES["q8_0" if quantized else "f16"]
 
 

@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 
 from converter.clip_companion import HD_TRANSFORM_ORDER_KEY, HD_TRANSFORM_ORDERS, NUM_CROPS_KEY, companion_path
 from converter.errors import ConversionError
+from converter.ggml_types import TENSOR_TYPES
 from converter.gguf_file import GGUFHeader, TensorInfo, read_header
+from converter.row_encoding import pack_rows
 from engine.errors import EngineError
 from engine.protocol import MAX_CROPS
 from engine.vision.hd_transform import CROP, TOKENS_PER_SIDE, Normalization
@@ -25,6 +27,7 @@ PATCH = CROP // PATCHES_PER_SIDE
 _FINGERPRINT_BYTES = 4096
 _Q8_0_BLOCK = 32
 _CACHED_ROWS = 8
+_LAST_BITS_OF_F16 = 0b111  # those that bfloat16 lacks
 _SIGN_AND_SHIFTED_HALF = np.int32(0x8FFFE000 - (1 << 32))
 _EXPONENT_112 = np.float32(2.0**112)
 _IMPORT_AGAIN = "Import the checkpoint again."
@@ -67,14 +70,36 @@ class Companion:
     def tensor(self, name: str, rows: slice = slice(None)) -> Floats:
         """Return a tensor, or some of its rows, as float32."""
         info = self._header.tensors[name]
-        data = self._bytes[info.offset : info.offset + info.nbytes].reshape(info.shape[0], -1)[rows]
+        data = self._stored(name)[rows]
         if info.type.name == "f32":
             values = data.view("<f4")
         elif info.type.name == "f16":
             values = _unpack_f16(data)
+        elif info.type.name == "bf16":
+            values = _unpack_bf16(data)
         else:
             values = _unpack_q8_0(data)
         return values.reshape(-1, *info.shape[1:])
+
+    @property
+    def is_bfloat16(self) -> bool:
+        """Tell whether bfloat16 holds the tower's weights exactly, as it does in a file of f16 made of bfloat16."""
+        kinds = {info.type.name for name, info in self._header.tensors.items() if _is_matrix(name)}
+        if kinds == {"f16"}:
+            halves = self._stored("v.blk.0.attn_q.weight").view("<u2")
+            return not (halves & _LAST_BITS_OF_F16).any()
+        return kinds == {"bf16"}
+
+    def bfloat16(self, name: str) -> NDArray[np.uint16]:
+        """Return a tensor as bfloat16, which is where it lies in the file if it is stored so."""
+        info = self._header.tensors[name]
+        data = self._stored(name)
+        stored = data if info.type.name == "bf16" else pack_rows(self.tensor(name), TENSOR_TYPES["bf16"], None)
+        return stored.view("<u2")
+
+    def _stored(self, name: str) -> NDArray[np.uint8]:
+        info = self._header.tensors[name]
+        return self._bytes[info.offset : info.offset + info.nbytes].reshape(info.shape[0], -1)
 
     def _fingerprint(self) -> str:
         """Hash the beginning of every tensor: a training step changes it all, and reading it all takes seconds."""
@@ -88,7 +113,7 @@ class Companion:
     def _check_tensors(self) -> None:
         for name, shape in _shapes(self.settings).items():
             info: TensorInfo | None = self._header.tensors.get(name)
-            if info is None or info.shape != shape or info.type.name not in ("f32", "f16", "q8_0"):
+            if info is None or info.shape != shape or info.type.name not in ("f32", "f16", "bf16", "q8_0"):
                 sentence = f"{self.path.name} is damaged: the weights {name} are missing or have the wrong shape."
                 raise EngineError("model_invalid", sentence, _IMPORT_AGAIN)
 
@@ -165,6 +190,11 @@ def _shapes(settings: VisionSettings) -> dict[str, tuple[int, ...]]:
     return shapes
 
 
+def _is_matrix(name: str) -> bool:
+    """Tell whether a tensor is one that the layers of the tower multiply with."""
+    return name.startswith("v.blk.") and name.endswith(".weight") and ".ln" not in name
+
+
 def _unpack_f16(data: NDArray[np.uint8]) -> Floats:
     """Shift each half into its place in a float32, whose exponent then lacks 112: three times numpy's own speed."""
     halves = data.view("<i2")
@@ -176,6 +206,14 @@ def _unpack_f16(data: NDArray[np.uint8]) -> Floats:
         part <<= 13
         part &= _SIGN_AND_SHIFTED_HALF
         values[start : start + _CACHED_ROWS] *= _EXPONENT_112
+    return values
+
+
+def _unpack_bf16(data: NDArray[np.uint8]) -> Floats:
+    """Put each number into the upper half of a float32."""
+    upper = data.view("<u2")
+    values = np.zeros(upper.shape, np.float32)
+    values.view("<u2")[:, 1::2] = upper
     return values
 
 

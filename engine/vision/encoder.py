@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 from engine.errors import EngineError
 from engine.vision.blas_threads import BlasThreads
 from engine.vision.clip import MtmdTower
-from engine.vision.clip_blas import BlasTower
+from engine.vision.clip_cpu import CpuTower
 from engine.vision.companion import Companion
 from engine.vision.embedding_cache import EmbeddingCache, cache_key
 from engine.vision.hd_transform import crop_grid, cut_crops, hd_transform
 from engine.vision.images import Picture
+from engine.vision.products import choose_products
 from engine.vision.projector import Projector
 
 Floats = NDArray[np.float32]
@@ -113,7 +114,7 @@ class PictureEncoder:
             with contextlib.suppress(EngineError):  # the GPU may have too little memory left
                 self._tower = MtmdTower(self._companion, self._threads.count, use_gpu=True)
         if self._tower is None:
-            self._tower = BlasTower(self._companion, self._threads)
+            self._tower = CpuTower(self._companion, self._threads, choose_products(self._companion))
         return self._tower
 
     def _load_projector(self) -> Projector:

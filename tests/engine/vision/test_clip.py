@@ -1,6 +1,7 @@
 """Compare both towers, and the projector, with the reference's embeddings."""
 
 import ctypes
+import functools
 
 import numpy as np
 import pytest
@@ -11,12 +12,14 @@ from converter.ggml_types import file_type
 from converter.gguf_stream import write_gguf
 from engine.vision.blas_threads import BlasThreads
 from engine.vision.clip import GgmlTensor, MtmdTower, load_ggml
-from engine.vision.clip_blas import MOST_CROPS_AT_ONCE, BlasTower
+from engine.vision.clip_cpu import MOST_CROPS_AT_ONCE, CpuTower
 from engine.vision.companion import Companion
 from engine.vision.hd_transform import Normalization, crop_grid, cut_crops, hd_transform
+from engine.vision.products import Bfloat16Products, Float32Products
 from engine.vision.projector import Projector
 from tests.engine.vision.vectors import ONE_PICTURE
 
+FLOAT32 = Float32Products("float32: for the test")
 OBJECT_BYTES = 32  # struct ggml_object
 MIX = np.random.default_rng(12345).choice([-1.0, 1.0], (96, 4))  # every stored row of `embeds_proj` is a row times this
 
@@ -27,13 +30,17 @@ def companion(vision_model):
 
 
 @pytest.fixture(scope="module")
-def small_companion(vision_checkpoint, tmp_path_factory):
-    """Write the companion in q8_0."""
-    path = tmp_path_factory.mktemp("q8_0") / "tiny.mmproj.gguf"
-    checkpoint = Checkpoint(vision_checkpoint)
-    write_gguf(path, *companion_file(checkpoint, file_type("q8_0"), "Tiny"))
-    checkpoint.close()
-    return Companion(path)
+def packed(vision_checkpoint, tmp_path_factory):
+    """Write the companion in other types."""
+
+    def write(kind):
+        path = tmp_path_factory.mktemp(kind) / "tiny.mmproj.gguf"
+        checkpoint = Checkpoint(vision_checkpoint)
+        write_gguf(path, *companion_file(checkpoint, file_type(kind), "Tiny"))
+        checkpoint.close()
+        return Companion(path)
+
+    return functools.cache(write)
 
 
 @pytest.fixture
@@ -45,7 +52,8 @@ def mtmd(companion):
 
 @pytest.fixture
 def towers(companion, threads, mtmd):
-    return [BlasTower(companion, threads), mtmd]
+    ours = [CpuTower(companion, threads, products) for products in (FLOAT32, Bfloat16Products())]
+    return [*ours, mtmd]
 
 
 def ignore(done):
@@ -82,15 +90,28 @@ def test_mtmd_is_within_the_bounds(companion, mtmd, threads, case):
     check(embeddings(mtmd, companion, threads, case), case, 2e-3)
 
 
-def test_eight_bits_stay_near(small_companion, threads):
-    check(
-        embeddings(BlasTower(small_companion, threads), small_companion, threads, ONE_PICTURE[0]), ONE_PICTURE[0], 3e-2
-    )
+@pytest.mark.parametrize("kind", ["f32", "f16", "bf16"])
+def test_products_in_bfloat16_are_within_the_bounds(packed, threads, kind):
+    tower = CpuTower(packed(kind), threads, Bfloat16Products())
+    for case in ONE_PICTURE if kind == "bf16" else ONE_PICTURE[:1]:
+        check(embeddings(tower, packed(kind), threads, case), case, 2e-3)
+
+
+def test_mtmd_rounds_activations_where_weights_are_bfloat16(packed, threads):
+    tower = MtmdTower(packed("bf16"), 2, use_gpu=False)
+    check(embeddings(tower, packed("bf16"), threads, ONE_PICTURE[0]), ONE_PICTURE[0], 4e-3)
+    tower.close()
+
+
+@pytest.mark.parametrize(("kind", "tolerance"), [("f16", 1e-5), ("bf16", 1e-5), ("q8_0", 3e-2)])
+def test_packed_weights_stay_near_in_float32(packed, threads, kind, tolerance):
+    tower = CpuTower(packed(kind), threads, FLOAT32)
+    check(embeddings(tower, packed(kind), threads, ONE_PICTURE[0]), ONE_PICTURE[0], tolerance)
 
 
 def test_crops_do_not_influence_each_other(companion, threads):
     crops = np.random.default_rng(0).standard_normal((MOST_CROPS_AT_ONCE + 2, 3, 336, 336)).astype(np.float32)
-    tower = BlasTower(companion, threads)
+    tower = CpuTower(companion, threads, FLOAT32)
     together = tower.encode(crops, ignore)
     alone = np.concatenate([tower.encode(crop[None], ignore) for crop in crops])
     assert relative_error(together, alone) < 1e-5
@@ -99,8 +120,8 @@ def test_crops_do_not_influence_each_other(companion, threads):
 def test_the_number_of_threads_does_not_matter(companion, threads):
     crops = crops_of(ONE_PICTURE[0])
     several = BlasThreads(5)
-    wanted = BlasTower(companion, threads).encode(crops, ignore)
-    assert relative_error(BlasTower(companion, several).encode(crops, ignore), wanted) < 1e-5
+    wanted = CpuTower(companion, threads, FLOAT32).encode(crops, ignore)
+    assert relative_error(CpuTower(companion, several, FLOAT32).encode(crops, ignore), wanted) < 1e-5
     several.close()
 
 
