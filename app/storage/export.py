@@ -5,11 +5,12 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 
 from app.storage.conversations import Conversation
-from app.storage.messages import Message
+from app.storage.messages import BAD, GOOD, Message
 from app.storage.pictures import AttachedPicture
 
 FORMAT = "phidelity-chat-1"
 SPEAKERS = {"user": "You", "assistant": "Assistant", "system": "System"}
+RATINGS = {GOOD: "good", BAD: "bad"}
 
 
 def to_markdown(conversation: Conversation, messages: list[Message]) -> str:
@@ -21,6 +22,7 @@ def to_markdown(conversation: Conversation, messages: list[Message]) -> str:
         parts.append(f"## {SPEAKERS.get(message.role, message.role)}")
         parts += [f"*Picture: {_described(picture)}*" for picture in message.pictures]
         parts += [message.text.strip()] if message.text.strip() or not message.pictures else []
+        parts += [f"*Rated {RATINGS[message.rating]}.*"] if message.rating in RATINGS else []
     return "\n\n".join(parts) + "\n"
 
 
@@ -37,6 +39,7 @@ def to_json(conversation: Conversation, messages: list[Message]) -> str:
                 "content": message.text,
                 "created_at": _moment(message.created_at),
                 "stats": asdict(message.stats) if message.stats else None,
+                "rating": RATINGS.get(message.rating),
                 "pictures": [
                     {"name": picture.name, "alt_text": picture.alt_text, "sha256": picture.stored.digest}
                     for picture in message.pictures

@@ -5,20 +5,24 @@ selected, a chat to its selected first message. An answer is stored before it is
 `append_text`; every piece is committed when the call returns, so a killed process loses nothing that was shown.
 """
 
+import json
 import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import astuple, dataclass, replace
+from dataclasses import astuple, dataclass, field, replace
 from typing import Any
 
 from app.storage.database import Database
 from app.storage.pictures import AttachedPicture, Pictures
-from app.storage.values import as_float, as_int, as_text
+from app.storage.values import as_float, as_int, as_object, as_text
 
 INTERRUPTED = "interrupted"
+GOOD, BAD, UNRATED = 1, -1, 0
 TIMINGS = "prompt_tokens, cached_tokens, completion_tokens, tokens_per_second, first_token_ms"
 STATS = f"finish_reason, model, {TIMINGS}, notice"
-COLUMNS = f"id, conversation_id, parent_id, selected_child, role, text, created_at, streaming, {STATS}"
+COLUMNS = (
+    f"id, conversation_id, parent_id, selected_child, role, text, created_at, streaming, rating, made_with, {STATS}"
+)
 
 
 @dataclass(frozen=True)
@@ -41,7 +45,10 @@ class AnswerStats:
 
 @dataclass(frozen=True)
 class Message:
-    """Hold one message; `stats` is there once an answer has ended, `version` of `versions` counts its siblings."""
+    """Hold one message; `stats` is there once an answer has ended, `version` of `versions` counts its siblings.
+
+    `rating` is GOOD, BAD or UNRATED; `made_with` holds the sampling values of an answer and its adapter.
+    """
 
     id: int
     conversation_id: int
@@ -54,6 +61,8 @@ class Message:
     version: int = 1
     versions: int = 1
     pictures: tuple[AttachedPicture, ...] = ()
+    rating: int = UNRATED
+    made_with: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Messages:
@@ -68,6 +77,10 @@ class Messages:
     def path(self, conversation_id: int) -> list[Message]:
         """Return the shown messages of a chat from the first to the last."""
         return self._tree(conversation_id).path()
+
+    def all_of(self, conversation_id: int) -> list[Message]:
+        """Return every message of a chat, versions that are not shown included, in the order of their making."""
+        return self._tree(conversation_id).every()
 
     def get(self, message_id: int) -> Message | None:
         """Return one message, or None if there is none with this number."""
@@ -95,6 +108,7 @@ class Messages:
         *,
         streaming: bool = False,
         model: str | None = None,
+        made_with: Mapping[str, Any] | None = None,
         pictures: Sequence[AttachedPicture] = (),
     ) -> Message:
         """Add a message below `parent_id` (None: a first message) and show it.
@@ -105,9 +119,9 @@ class Messages:
         now = self._clock()
         with self._database.transaction() as db:
             message_id = db.execute(
-                "INSERT INTO messages (conversation_id, parent_id, role, text, created_at, streaming, model)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?)",
-                (conversation_id, parent_id, role, text, now, streaming, model),
+                "INSERT INTO messages (conversation_id, parent_id, role, text, created_at, streaming, model, made_with)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                (conversation_id, parent_id, role, text, now, streaming, model, json.dumps(dict(made_with or {}))),
             ).lastrowid
             assert message_id is not None
             self._pictures.attach(message_id, pictures)
@@ -152,6 +166,11 @@ class Messages:
             with self._database.transaction():
                 self._select(message.conversation_id, message.parent_id, message_id)
 
+    def rate(self, message_id: int, rating: int) -> None:
+        """Note what the user thinks of an answer: GOOD, BAD or UNRATED."""
+        with self._database.transaction() as db:
+            db.execute("UPDATE messages SET rating = ? WHERE id = ?", (rating, message_id))
+
     def copy_path(self, message_id: int, conversation_id: int) -> None:
         """Copy the messages from the first one down to this one into an empty chat."""
         message = self.get(message_id)
@@ -161,7 +180,7 @@ class Messages:
         with self._database.transaction() as db:
             for step in self._tree(message.conversation_id).path_to(message_id):
                 copy = self.add(conversation_id, parent_id, step.role, step.text, pictures=step.pictures)
-                columns = f"created_at, {STATS}"
+                columns = f"created_at, rating, made_with, {STATS}"
                 db.execute(
                     f"UPDATE messages SET ({columns}) = (SELECT {columns} FROM messages WHERE id = ?) WHERE id = ?",
                     (step.id, copy.id),
@@ -238,6 +257,10 @@ class _Tree:
             steps.append(self._numbered(at))
         return steps
 
+    def every(self) -> list[Message]:
+        """Return all messages in the order of their making."""
+        return [self._numbered(message_id) for message_id in self._messages]
+
     def path_to(self, message_id: int) -> list[Message]:
         """Follow the parents of a message and return the way from the first message to it."""
         steps: list[Message] = []
@@ -258,7 +281,7 @@ class _Tree:
 
 def _message(row: tuple[Any, ...]) -> Message:
     """Read a row; a value of the wrong kind is replaced, so that the chat can always be opened."""
-    identity, conversation_id, parent_id, _, role, text, created_at, streaming, *stats = row
+    identity, conversation_id, parent_id, _, role, text, created_at, streaming, rating, made_with, *stats = row
     finish_reason, model, prompt_tokens, cached_tokens, completion_tokens, speed, first_token_ms, notice = stats
     return Message(
         id=int(identity),
@@ -268,6 +291,8 @@ def _message(row: tuple[Any, ...]) -> Message:
         text=as_text(text),
         created_at=as_float(created_at) or 0.0,
         streaming=streaming == 1,
+        rating=rating if rating in (GOOD, BAD) else UNRATED,
+        made_with=as_object(made_with),
         stats=None
         if finish_reason is None
         else AnswerStats(

@@ -97,6 +97,21 @@ MIGRATIONS: Sequence[str] = (
         DELETE FROM draft_pictures WHERE conversation_id = old.id;
     END;
     """,
+    # 3: what the user thinks of answers (1 good, -1 bad), what answers were made with, and votes between versions.
+    """
+    ALTER TABLE messages ADD COLUMN rating INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE messages ADD COLUMN made_with TEXT NOT NULL DEFAULT '{}';
+    CREATE TABLE votes (
+        id INTEGER PRIMARY KEY,
+        chosen_id INTEGER NOT NULL REFERENCES messages (id) ON DELETE CASCADE,
+        rejected_id INTEGER NOT NULL REFERENCES messages (id) ON DELETE CASCADE,
+        equal INTEGER NOT NULL,
+        blind INTEGER NOT NULL,
+        voted_at REAL NOT NULL
+    );
+    CREATE INDEX votes_by_chosen ON votes (chosen_id);
+    CREATE INDEX votes_by_rejected ON votes (rejected_id);
+    """,
 )
 
 

@@ -4,10 +4,12 @@ import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 # Parents before children, so that foreign keys hold.
 TABLES = (
-    "conversations", "messages", "pieces", "drafts", "models", "pictures", "message_pictures", "draft_pictures",
+    "conversations", "messages", "pieces", "votes", "drafts", "models",
+    "pictures", "message_pictures", "draft_pictures",
 )  # fmt: skip
 Row = tuple[object, ...]
 
@@ -48,7 +50,7 @@ def _decode(value: bytes) -> str:
 
 def _copy_table(source: sqlite3.Connection, target: sqlite3.Connection, table: str) -> int:
     """Copy the readable rows of one table and return how many arrived."""
-    columns = [row[1] for row in target.execute(f"PRAGMA table_info({table})")]
+    columns = _common_columns(source, target, table)
     insert = f"INSERT OR IGNORE INTO {table} ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})"
     copied = 0
     for row in _readable_rows(source, table, columns):
@@ -57,6 +59,13 @@ def _copy_table(source: sqlite3.Connection, target: sqlite3.Connection, table: s
         except sqlite3.IntegrityError:
             continue
     return copied
+
+
+def _common_columns(source: sqlite3.Connection, target: sqlite3.Connection, table: str) -> list[str]:
+    """Name the columns of a table that both have: a damaged file may be older than the schema."""
+    known = [str(row[1]) for row in target.execute(f"PRAGMA table_info({table})")]
+    there = {row[1] for row in _until_damage(source, f"PRAGMA table_info({table})")}
+    return [column for column in known if column in there] or known
 
 
 def _readable_rows(source: sqlite3.Connection, table: str, columns: list[str]) -> Iterator[Row]:
@@ -75,7 +84,7 @@ def _readable_rows(source: sqlite3.Connection, table: str, columns: list[str]) -
         yield from (row[1:] for row in _until_damage(source, f"{select} WHERE rowid = {rowid}"))
 
 
-def _until_damage(source: sqlite3.Connection, query: str) -> Iterator[tuple[int, ...]]:
+def _until_damage(source: sqlite3.Connection, query: str) -> Iterator[tuple[Any, ...]]:
     """Yield the rows of a query and end quietly where the file stops being readable."""
     try:
         yield from source.execute(query)
@@ -95,5 +104,7 @@ def _drop_orphans(target: sqlite3.Connection) -> None:
     target.execute("UPDATE messages SET parent_id = NULL WHERE parent_id NOT IN (SELECT id FROM messages)")
     target.execute("DELETE FROM pieces WHERE message_id NOT IN (SELECT id FROM messages)")
     target.execute("DELETE FROM message_pictures WHERE message_id NOT IN (SELECT id FROM messages)")
+    for end in ("chosen_id", "rejected_id"):
+        target.execute(f"DELETE FROM votes WHERE {end} NOT IN (SELECT id FROM messages)")
     for table in ("message_pictures", "draft_pictures"):
         target.execute(f"DELETE FROM {table} WHERE digest NOT IN (SELECT digest FROM pictures)")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from app.storage import export
 from app.storage.conversations import Conversations
-from app.storage.messages import AnswerStats, Messages
+from app.storage.messages import BAD, GOOD, AnswerStats, Messages
 from app.storage.pictures import AttachedPicture
 from engine.pictures.stored_picture import StoredPicture
 
@@ -45,3 +45,17 @@ def test_pictures_are_named(conversations: Conversations, messages: Messages) ->
         "alt_text": "A beach\nat noon",
         "sha256": "a" * 64,
     }
+
+
+def test_ratings_are_named(conversations: Conversations, messages: Messages) -> None:
+    chat = conversations.create("Fruits")
+    question = messages.add(chat.id, None, "user", "Name a fruit")
+    good = messages.add(chat.id, question.id, "assistant", "Fig")
+    bad = messages.add(chat.id, messages.add(chat.id, good.id, "user", "Another?").id, "assistant", "Brick")
+    messages.rate(good.id, GOOD)
+    messages.rate(bad.id, BAD)
+    path = messages.path(chat.id)
+    assert "## Assistant\n\nFig\n\n*Rated good.*\n" in export.to_markdown(chat, path)
+    assert "Brick\n\n*Rated bad.*\n" in export.to_markdown(chat, path)
+    ratings = [message["rating"] for message in json.loads(export.to_json(chat, path))["messages"]]
+    assert ratings == [None, "good", None, "bad"]
