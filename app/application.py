@@ -22,6 +22,7 @@ from app.storage.errors import StorageError
 from app.storage.messages import Messages
 from app.storage.models import ModelRecords
 from app.storage.pictures import Pictures
+from app.storage.votes import Votes
 from app.theme import Mode, Theme
 from app.window.frame import CHAT, MainWindow
 
@@ -80,6 +81,7 @@ class Application(QObject):
             self._records,
             self._conversations,
             self._messages,
+            self._votes,
             self._notices,
             self.theme,
             self._paths,
@@ -103,7 +105,7 @@ class Application(QObject):
 
     def _build_window(self) -> None:
         conversations, messages = Conversations(self._database), Messages(self._database)
-        self._conversations, self._messages = conversations, messages
+        self._conversations, self._messages, self._votes = conversations, messages, Votes(self._database)
         messages.recover_interrupted()
         pictures = Pictures(self._database)
         conversations.empty_trash()
@@ -120,6 +122,7 @@ class Application(QObject):
             self.bridge,
             conversations,
             messages,
+            self._votes,
             pictures,
             self._records,
             self.settings,

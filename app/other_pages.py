@@ -19,6 +19,7 @@ from app.settings import Settings
 from app.storage.conversations import Conversations
 from app.storage.messages import Messages
 from app.storage.models import ModelRecords
+from app.storage.votes import Votes
 from app.theme import Theme
 from app.training.controller import TrainingController, TrainingServices
 from app.training.page import TrainingPage
@@ -43,6 +44,7 @@ class OtherPages(QObject):
         records: ModelRecords,
         conversations: Conversations,
         messages: Messages,
+        votes: Votes,
         notices: Notices,
         theme: Theme,
         paths: Paths,
@@ -67,6 +69,7 @@ class OtherPages(QObject):
                 self._queue,
                 conversations,
                 messages,
+                votes,
                 notices,
                 self._background,
                 models=lambda: [entry.path for entry in self._models.entries if entry.card.problem is None],

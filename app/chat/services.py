@@ -10,6 +10,7 @@ from app.storage.conversations import Conversations
 from app.storage.messages import Messages
 from app.storage.models import ModelRecords
 from app.storage.pictures import Pictures
+from app.storage.votes import Votes
 
 
 @dataclass(frozen=True)
@@ -19,6 +20,7 @@ class ChatServices:
     bridge: EngineBridge
     conversations: Conversations
     messages: Messages
+    votes: Votes
     pictures: Pictures
     records: ModelRecords
     settings: Settings

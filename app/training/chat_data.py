@@ -1,44 +1,87 @@
 """Make training data of chosen chats."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Literal
 
 from app.storage.conversations import Conversation
 from app.storage.messages import Message
+from app.storage.votes import Vote
 from engine.data.example import Example
-from engine.data.from_chat import Chat, ChatChoice, ChatMessage, chat_examples
+from engine.data.from_chat import Chat, ChatChoice, ChatMessage, ChatVote, chat_examples
 from engine.errors import EngineError
 from engine.protocol import Role
 
 ROLES: dict[str, Role] = {"user": "user", "assistant": "assistant", "system": "system"}
-CHAT_FILE = "my-chats.jsonl"
+
+ChatDataKind = Literal["conversations", "preferences"]
+
+FILES: dict[ChatDataKind, str] = {"conversations": "my-chats.jsonl", "preferences": "my-preferences.jsonl"}
+CHOICES: dict[ChatDataKind, ChatChoice] = {
+    "conversations": ChatChoice(conversations=True),
+    "preferences": ChatChoice(voted_pairs=True, rated_pairs=True, edited_pairs=True),
+}
+NOTHING: dict[ChatDataKind, tuple[str, str]] = {
+    "conversations": (
+        "None of these chats has a finished answer that is not rated bad.",
+        "Choose chats with answers that you like.",
+    ),
+    "preferences": (
+        "None of these chats says which of two answers is better.",
+        "Compare versions of an answer, or rate one good and another bad.",
+    ),
+}
 
 
-def as_chat(conversation: Conversation, path: Sequence[Message]) -> Chat:
-    """Put a stored chat, as it is shown, into the words of training data."""
-    messages = [
+@dataclass(frozen=True)
+class ChatCounts:
+    """Count what chats give of each kind of data."""
+
+    conversations: int = 0
+    preferences: int = 0
+
+    def __add__(self, other: "ChatCounts") -> "ChatCounts":
+        return ChatCounts(self.conversations + other.conversations, self.preferences + other.preferences)
+
+    def of(self, kind: ChatDataKind) -> int:
+        """Return the count of one kind."""
+        return self.conversations if kind == "conversations" else self.preferences
+
+
+def as_chat(
+    conversation: Conversation, messages: Sequence[Message], shown: Collection[int], votes: Sequence[Vote] = ()
+) -> Chat:
+    """Put a stored chat into the words of training data; `shown` are the numbers of the messages on display."""
+    turns = [
         ChatMessage(
             message.id,
             message.parent_id,
             ROLES[message.role],
             message.text,
+            shown=message.id in shown,
+            rating=message.rating,
             finished=not message.streaming and (message.stats is None or message.stats.finish_reason == "stop"),
         )
-        for message in path
+        for message in messages
         if message.role in ROLES
     ]
-    return Chat(conversation.id, tuple(messages), conversation.system_prompt)
+    chosen = tuple(ChatVote(vote.chosen_id, vote.rejected_id) for vote in votes if not vote.equal)
+    return Chat(conversation.id, tuple(turns), conversation.system_prompt, chosen)
 
 
-def write_chats(chats: Sequence[Chat], folder: Path) -> Path:
-    """Write the conversations of some chats. Raises EngineError when none has a finished answer, or the disk fails."""
-    items = chat_examples(chats, ChatChoice(conversations=True))
-    rows = [item.to_row() for item in items if isinstance(item, Example)]
+def count_chat(chat: Chat) -> ChatCounts:
+    """Count what a chat gives."""
+    return ChatCounts(len(_rows([chat], "conversations")), len(_rows([chat], "preferences")))
+
+
+def write_chats(chats: Sequence[Chat], folder: Path, kind: ChatDataKind = "conversations") -> Path:
+    """Write what some chats give of a kind. Raises EngineError when that is nothing, or the disk fails."""
+    rows = _rows(chats, kind)
     if not rows:
-        message = "None of these chats has a finished answer."
-        raise EngineError("input_invalid", message, "Choose chats with answers that you like.")
-    file = folder / CHAT_FILE
+        raise EngineError("input_invalid", *NOTHING[kind])
+    file = folder / FILES[kind]
     try:
         folder.mkdir(parents=True, exist_ok=True)
         file.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), "utf-8")
@@ -46,3 +89,7 @@ def write_chats(chats: Sequence[Chat], folder: Path) -> Path:
         message = f"The chats cannot be copied ({fault.strerror})."
         raise EngineError("disk_full", message, "Free some space and try again.") from fault
     return file
+
+
+def _rows(chats: Sequence[Chat], kind: ChatDataKind) -> list[dict[str, Any]]:
+    return [item.to_row() for item in chat_examples(chats, CHOICES[kind]) if isinstance(item, Example)]

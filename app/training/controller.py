@@ -21,9 +21,10 @@ from app.job_queue import JobQueue
 from app.notices import Notices
 from app.storage.conversations import Conversations
 from app.storage.messages import Messages
+from app.storage.votes import Votes
 from app.theme import Theme
 from app.training.base_section import BaseChoice, starter_choice
-from app.training.chat_data import as_chat, write_chats
+from app.training.chat_data import ChatCounts, ChatDataKind, as_chat, count_chat, write_chats
 from app.training.chats_dialog import ChatsDialog
 from app.training.export_dialog import ExportDialog
 from app.training.new_run_dialog import NewRunDialog, Places
@@ -33,6 +34,7 @@ from app.training.run import Run
 from app.training.run_note import RunNote
 from app.training.run_queue import RunQueue
 from converter.errors import ConversionError
+from engine.data.from_chat import Chat
 from engine.data.libraries import is_installed
 from engine.errors import EngineError
 from engine.jobs.events import ImportJob, TrainJob
@@ -53,6 +55,7 @@ class TrainingServices:
     jobs: JobQueue
     conversations: Conversations
     messages: Messages
+    votes: Votes
     notices: Notices
     background: Background
     models: Callable[[], Sequence[Path]]
@@ -210,18 +213,32 @@ class TrainingController(QObject):
     def _ask_chats(self) -> None:
         """Copy chats that the user chooses into a file of data, and add it to the dialog."""
         services = self._services
-        dialog = ChatsDialog(services.conversations.page(MOST_CHATS), self._dialog)
+        dialog = ChatsDialog(services.conversations.page(MOST_CHATS), self._count_chat, self._dialog)
         chosen = dialog.chosen if dialog.exec() == QDialog.DialogCode.Accepted else []
+        kind = dialog.kind
         dialog.deleteLater()
         if chosen:
-            self.take_chats(chosen)
+            self.take_chats(chosen, kind)
 
-    def take_chats(self, chosen: Sequence[int]) -> None:
+    def take_chats(self, chosen: Sequence[int], kind: ChatDataKind = "conversations") -> None:
         """Make data of these chats for the dialog that is open."""
+        chats = [chat for each in chosen if (chat := self._chat(each)) is not None]
+        write = partial(write_chats, chats, self._services.datasets, kind)
+        self._services.background.run(write, self._chats_written, self._show_error)
+
+    def _chat(self, conversation_id: int) -> Chat | None:
+        """Read a chat for training, with every version, rating and vote."""
         services = self._services
-        found = [conversation for each in chosen if (conversation := services.conversations.get(each)) is not None]
-        chats = [as_chat(conversation, services.messages.path(conversation.id)) for conversation in found]
-        services.background.run(lambda: write_chats(chats, services.datasets), self._chats_written, self._show_error)
+        conversation = services.conversations.get(conversation_id)
+        if conversation is None:
+            return None
+        shown = {message.id for message in services.messages.path(conversation_id)}
+        votes = services.votes.of_chat(conversation_id)
+        return as_chat(conversation, services.messages.all_of(conversation_id), shown, votes)
+
+    def _count_chat(self, conversation_id: int) -> ChatCounts:
+        chat = self._chat(conversation_id)
+        return ChatCounts() if chat is None else count_chat(chat)
 
     def _chats_written(self, file: Path) -> None:
         if self._dialog is not None:

@@ -34,12 +34,21 @@ class ChatMessage:
 
 
 @dataclass(frozen=True, slots=True)
+class ChatVote:
+    """Hold the ids of two versions of an answer, of which the user found the first better."""
+
+    chosen: int
+    rejected: int
+
+
+@dataclass(frozen=True, slots=True)
 class Chat:
     """Hold a stored chat; its messages come in the order in which they were made."""
 
     id: int
     messages: tuple[ChatMessage, ...]
     system_prompt: str = ""
+    votes: tuple[ChatVote, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,13 +58,15 @@ class ChatChoice:
     Attributes:
         conversations: the conversations as they are shown, up to the last good answer.
         only_rated: of these only the parts that end with an answer rated good.
-        rated_pairs: a good answer before a bad one to the same question.
+        voted_pairs: the version that the user found better in a comparison before the other one.
+        rated_pairs: a good answer before a bad one to the same question, unless a vote says otherwise.
         regenerated_pairs: the version that the user kept before earlier ones that were not rated good.
         edited_pairs: an answer that the user corrected before what the model had written.
     """
 
     conversations: bool = False
     only_rated: bool = False
+    voted_pairs: bool = False
     rated_pairs: bool = False
     regenerated_pairs: bool = False
     edited_pairs: bool = False
@@ -78,7 +89,7 @@ def _examples(chat: Chat, choice: ChatChoice, place: Place) -> list[Example]:
         examples.append(Example(place, tree.as_messages(messages)))
     for versions in tree.answers():
         before = tree.path_to(versions[0].parent)
-        for better, worse in _pairs(versions, choice):
+        for better, worse in _pairs(versions, choice, frozenset(chat.votes)):
             ways = (Message("assistant", better.text),), (Message("assistant", worse.text),)
             examples.append(Example(place, tree.as_messages(before), *ways))
     return examples
@@ -97,7 +108,9 @@ def _is_good(answer: ChatMessage, only_rated: bool) -> bool:
     return is_whole and (answer.rating == UP if only_rated else answer.rating != DOWN)
 
 
-def _pairs(versions: Sequence[ChatMessage], choice: ChatChoice) -> Iterator[tuple[ChatMessage, ChatMessage]]:
+def _pairs(
+    versions: Sequence[ChatMessage], choice: ChatChoice, votes: frozenset[ChatVote]
+) -> Iterator[tuple[ChatMessage, ChatMessage]]:
     """Give better and worse versions of an answer, each two texts once."""
     seen: set[frozenset[str]] = set()
     for better in versions:
@@ -105,7 +118,9 @@ def _pairs(versions: Sequence[ChatMessage], choice: ChatChoice) -> Iterator[tupl
             texts = frozenset((better.text.strip(), worse.text.strip()))
             if len(texts) < 2 or texts in seen or not better.finished or "" in texts:
                 continue
-            if _is_preferred(better, worse, choice):
+            voted = choice.voted_pairs and ChatVote(better.id, worse.id) in votes
+            against = choice.voted_pairs and ChatVote(worse.id, better.id) in votes
+            if voted or (not against and _is_preferred(better, worse, choice)):
                 seen.add(texts)
                 yield better, worse
 

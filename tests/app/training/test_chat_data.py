@@ -7,8 +7,9 @@ import pytest
 
 from app.storage.conversations import Conversations
 from app.storage.database import open_database
-from app.storage.messages import AnswerStats, Messages
-from app.training.chat_data import as_chat, write_chats
+from app.storage.messages import BAD, GOOD, AnswerStats, Messages
+from app.storage.votes import Votes
+from app.training.chat_data import ChatCounts, as_chat, count_chat, write_chats
 from app.training.chats_dialog import ChatsDialog
 from engine.data.from_chat import Chat
 from engine.errors import EngineError
@@ -17,18 +18,33 @@ from engine.errors import EngineError
 @pytest.fixture
 def storage(tmp_path):
     database = open_database(tmp_path / "phidelity.db")
-    yield Conversations(database), Messages(database)
+    yield Conversations(database), Messages(database), Votes(database)
     database.close()
 
 
+def read(storage, conversation) -> Chat:
+    """Put a stored chat into the words of training data."""
+    _, messages, votes = storage
+    shown = {message.id for message in messages.path(conversation.id)}
+    return as_chat(conversation, messages.all_of(conversation.id), shown, votes.of_chat(conversation.id))
+
+
+def add_versions(storage, *texts: str):
+    """Make a chat with a question and versions of its answer, and return it with the numbers of the versions."""
+    conversations, messages, _ = storage
+    conversation = conversations.create("Lisbon")
+    question = messages.add(conversation.id, None, "user", "How is Lisbon?")
+    return conversation, [messages.add(conversation.id, question.id, "assistant", text).id for text in texts]
+
+
 def add_chat(storage, title: str, reason: str = "stop") -> Chat:
-    conversations, messages = storage
+    conversations, messages, _ = storage
     conversation = conversations.create(title, system_prompt="Be kind.")
     question = messages.add(conversation.id, None, "user", f"What about {title}?")
     answer = messages.add(conversation.id, question.id, "assistant", streaming=True)
     messages.append_text(answer.id, f"{title} is fine.")
     messages.finish(answer.id, AnswerStats(reason))
-    return as_chat(conversation, messages.path(conversation.id))
+    return read(storage, conversation)
 
 
 def test_chats_are_written_as_conversations(storage, tmp_path: Path) -> None:
@@ -51,14 +67,58 @@ def test_a_folder_that_cannot_be_written_is_named(storage, tmp_path: Path) -> No
     assert caught.value.code == "disk_full"
 
 
+def test_votes_and_ratings_are_written_as_preferences(storage, tmp_path: Path) -> None:
+    conversation, [first, second, third] = add_versions(storage, "Grey.", "Sunny.", "Mild.")
+    storage[1].rate(first, BAD)
+    storage[1].rate(second, GOOD)
+    storage[2].add(third, second)
+    storage[2].add(first, third, equal=True)
+    chat = read(storage, conversation)
+    assert count_chat(chat) == ChatCounts(conversations=1, preferences=2)
+    file = write_chats([chat], tmp_path, "preferences")
+    rows = [json.loads(line) for line in file.read_text("utf-8").splitlines()]
+    pairs = {(row["chosen"][0]["content"], row["rejected"][0]["content"]) for row in rows}
+    assert pairs == {("Sunny.", "Grey."), ("Mild.", "Sunny.")}
+    assert rows[0]["prompt"] == [{"role": "user", "content": "How is Lisbon?"}]
+
+
+def test_a_bad_answer_is_left_out_of_the_conversations(storage, tmp_path: Path) -> None:
+    conversation, [first, _] = add_versions(storage, "Grey.", "Sunny.")
+    assert count_chat(read(storage, conversation)).conversations == 1
+    storage[1].select_version(first)
+    storage[1].rate(first, BAD)
+    chat = read(storage, conversation)
+    assert count_chat(chat) == ChatCounts(0, 0)
+    for kind in ("conversations", "preferences"):
+        with pytest.raises(EngineError) as caught:
+            write_chats([chat], tmp_path, kind)
+        assert caught.value.code == "input_invalid"
+
+
 def test_no_chat_is_chosen_by_itself(qtbot, storage) -> None:
     add_chat(storage, "Lisbon")
     add_chat(storage, "Oslo")
     chats = storage[0].page(10)
-    dialog = ChatsDialog(chats)
+    asked = []
+    dialog = ChatsDialog(chats, lambda chat: asked.append(chat) or ChatCounts(1, 0))
     qtbot.addWidget(dialog)
-    assert dialog.chosen == []
+    assert dialog.chosen == asked == []
     assert not dialog._use.isEnabled()
     dialog.choose(chats[1].id)
-    assert dialog.chosen == [chats[1].id]
+    assert dialog.chosen == asked == [chats[1].id]
     assert dialog._use.isEnabled()
+
+
+def test_the_dialog_counts_both_kinds_of_what_is_chosen(qtbot, storage) -> None:
+    plain = add_chat(storage, "Oslo").id
+    conversation, [first, second] = add_versions(storage, "Grey.", "Sunny.")
+    storage[2].add(second, first)
+    dialog = ChatsDialog(storage[0].page(10), lambda chat: count_chat(read(storage, storage[0].get(chat))))
+    qtbot.addWidget(dialog)
+    dialog.choose(plain)
+    dialog.choose_kind("preferences")
+    assert not dialog._use.isEnabled()
+    dialog.choose(conversation.id)
+    assert dialog._use.isEnabled()
+    assert dialog.kind == "preferences"
+    assert [dialog._conversations.text(), dialog._preferences.text()] == ["Conversations · 2", "Preferences · 1"]

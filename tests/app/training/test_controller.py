@@ -12,7 +12,8 @@ from app.background import Background
 from app.job_queue import JobQueue
 from app.storage.conversations import Conversations
 from app.storage.database import open_database
-from app.storage.messages import AnswerStats, Messages
+from app.storage.messages import BAD, GOOD, AnswerStats, Messages
+from app.storage.votes import Votes
 from app.theme import Theme
 from app.training.controller import TrainingController, TrainingServices, example_file
 from app.training.new_run_dialog import NewRunDialog
@@ -60,6 +61,7 @@ def training(
         jobs,
         conversations,
         messages,
+        Votes(database),
         notices,
         background,
         models=lambda: models,
@@ -177,6 +179,23 @@ def test_chosen_chats_become_data(qtbot: QtBot, training: Training, tmp_path: Pa
     training.controller.take_chats([chat.id, 999])
     qtbot.waitUntil(lambda: bool(dialog.data.paths), timeout=WAIT_MS)
     assert dialog.data.paths == [tmp_path / "datasets" / "my-chats.jsonl"]
+    dialog.reject()
+
+
+def test_ratings_of_chosen_chats_become_preferences_and_dpo_is_proposed(qtbot: QtBot, training: Training) -> None:
+    chat = training.conversations.create("Lisbon")
+    question = training.messages.add(chat.id, None, "user", "How is Lisbon?")
+    for text, rating in (("Grey.", BAD), ("Sunny.", GOOD)):
+        answer = training.messages.add(chat.id, question.id, "assistant", text)
+        training.messages.rate(answer.id, rating)
+    dialog = training.controller.ask_new([])
+    training.controller.take_chats([chat.id], "preferences")
+    qtbot.waitUntil(lambda: dialog._summary is not None, timeout=WAIT_MS)
+    assert dialog._summary is not None
+    assert dialog._summary.kinds == {"preference": 1}
+    assert dialog.method.method == "dpo"
+    training.controller.take_chats([chat.id])
+    qtbot.waitUntil(lambda: dialog.method.method == "lora", timeout=WAIT_MS)
     dialog.reject()
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from engine.data.example import Place, RowProblem
-from engine.data.from_chat import DOWN, UP, Chat, ChatChoice, ChatMessage, chat_examples
+from engine.data.from_chat import DOWN, UP, Chat, ChatChoice, ChatMessage, ChatVote, chat_examples
 from engine.protocol import Message
 
 EVERYTHING = ChatChoice(conversations=True, rated_pairs=True, regenerated_pairs=True, edited_pairs=True)
@@ -156,3 +156,25 @@ def test_lost_parents_and_circles_do_no_harm():
 def test_pictures_come_along():
     [example] = examples(ChatChoice(conversations=True), chat(user(1, None, pictures=("/a.png",)), answer(2, 1)))
     assert example.pictures == ("/a.png",)
+
+
+def voted(votes, *messages, choice=None):
+    found = examples(choice or ChatChoice(voted_pairs=True, rated_pairs=True), Chat(1, messages, votes=votes))
+    return [(words(example)[1], words(example)[2]) for example in found]
+
+
+def test_a_vote_gives_the_chosen_version_before_the_other():
+    versions = (user(1, None), answer(2, 1, shown=False), answer(3, 1), answer(4, 1, shown=False))
+    assert voted((ChatVote(2, 3),), *versions) == [(["answer 2"], ["answer 3"])]
+    assert voted((ChatVote(2, 3),), *versions, choice=ChatChoice(rated_pairs=True)) == []
+
+
+def test_a_vote_counts_more_than_ratings_and_a_pair_comes_once():
+    versions = (user(1, None), answer(2, 1, shown=False, rating=UP), answer(3, 1, rating=DOWN))
+    assert voted((ChatVote(3, 2),), *versions) == [(["answer 3"], ["answer 2"])]
+    assert voted((ChatVote(2, 3),), *versions) == [(["answer 2"], ["answer 3"])]
+
+
+def test_a_vote_for_an_answer_that_was_cut_off_or_for_one_that_is_gone_gives_nothing():
+    versions = (user(1, None), answer(2, 1, shown=False, finished=False), answer(3, 1))
+    assert voted((ChatVote(2, 3), ChatVote(9, 3)), *versions) == []
