@@ -1,6 +1,7 @@
 """Be the rows below an answer: what is being done, how it ended, and the actions."""
 
 from collections.abc import Callable
+from functools import partial
 
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QHBoxLayout, QSizePolicy, QVBoxLayout, QWidget
@@ -8,7 +9,7 @@ from PySide6.QtWidgets import QHBoxLayout, QSizePolicy, QVBoxLayout, QWidget
 from app.chat.asks import TranscriptAsks
 from app.chat.copy_button import CopyButton
 from app.chat.outcome import Outcome, remedy_label
-from app.storage.messages import AnswerStats, Message
+from app.storage.messages import BAD, GOOD, UNRATED, AnswerStats, Message
 from app.widgets.bars import ThinProgress
 from app.widgets.buttons import Button
 from app.widgets.labels import ElidedLabel, Label, WrappedLabel
@@ -113,8 +114,43 @@ class VersionSwitch(QWidget):
         self._newer.setEnabled(message.version < message.versions)
 
 
+class RatingButtons(QWidget):
+    """Take what the user thinks of an answer; a second click takes it back."""
+
+    def __init__(self, asks: TranscriptAsks, parent: QWidget | None = None) -> None:
+        """Make two buttons, neither of them chosen."""
+        super().__init__(parent)
+        self._asks = asks
+        self._message_id = 0
+        layout = QHBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(6)
+        self._buttons: dict[int, Button] = {}
+        for rating, text, name in (
+            (GOOD, self.tr("Good"), self.tr("Rate this answer as good")),
+            (BAD, self.tr("Bad"), self.tr("Rate this answer as bad")),
+        ):
+            button = Button(text, "small-text")
+            button.setCheckable(True)
+            button.setAccessibleName(name)
+            button.setToolTip(self.tr("Kept on this computer; counts when you make training data of this chat."))
+            button.clicked.connect(partial(self._ask, rating))
+            layout.addWidget(button)
+            self._buttons[rating] = button
+
+    def show_message(self, message: Message) -> None:
+        """Show the rating of an answer."""
+        self._message_id = message.id
+        for rating, button in self._buttons.items():
+            button.setChecked(message.rating == rating)
+
+    def _ask(self, rating: int) -> None:
+        chosen = self._buttons[rating].isChecked()
+        self._asks.rating_requested.emit(self._message_id, rating if chosen else UNRATED)
+
+
 class AnswerActions(QWidget):
-    """Offer Copy, Regenerate, Edit and the versions; show speed and time to the first token."""
+    """Offer Copy, Regenerate, Edit, ratings and versions; show speed and time to the first token."""
 
     def __init__(self, asks: TranscriptAsks, text: Callable[[], str], parent: QWidget) -> None:
         """Make the row; `text` gives what Copy copies."""
@@ -126,13 +162,17 @@ class AnswerActions(QWidget):
         self._edit = Button(self.tr("Edit"), "small-text")
         self._edit.setAccessibleName(self.tr("Edit the message above"))
         self._edit.clicked.connect(lambda: asks.edit_requested.emit(self._message_id))
+        self._rating = RatingButtons(asks)
+        self._compare = Button(self.tr("Compare"), "small-text")
+        self._compare.setAccessibleName(self.tr("Compare two versions of this answer"))
+        self._compare.clicked.connect(lambda: asks.compare_requested.emit(self._message_id))
         self._versions = VersionSwitch(asks)
         self._speed = ElidedLabel("", "small")
         self._speed.setAlignment(Qt.AlignmentFlag.AlignRight)
         layout = QHBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(6)
-        for widget in (self._copy, self._regenerate, self._edit, self._versions):
+        for widget in (self._copy, self._regenerate, self._edit, self._rating, self._compare, self._versions):
             layout.addWidget(widget)
         layout.addWidget(self._speed, 1)
 
@@ -140,12 +180,15 @@ class AnswerActions(QWidget):
         """Show the row for a finished answer."""
         self._message_id = message.id
         self._copy.setVisible(bool(message.text))
+        self._rating.setVisible(bool(message.text))
+        self._rating.show_message(message)
+        self._compare.setVisible(message.versions > 1)
         self._versions.show_message(message)
         self._speed.setText(self._speed_text(message.stats))
 
     def set_busy(self, busy: bool) -> None:
         """Disable what would disturb an answer that is being written."""
-        for widget in (self._regenerate, self._edit, self._versions):
+        for widget in (self._regenerate, self._edit, self._compare, self._versions):
             widget.setEnabled(not busy)
 
     def _speed_text(self, stats: AnswerStats | None) -> str:

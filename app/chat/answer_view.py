@@ -48,10 +48,13 @@ class _Slot:
 class AnswerView(QWidget):
     """Show an answer, also while it is being written."""
 
-    def __init__(self, theme: Theme, asks: TranscriptAsks, message: Message, parent: QWidget) -> None:
-        """Show a message."""
+    def __init__(
+        self, theme: Theme, asks: TranscriptAsks, message: Message, parent: QWidget, *, with_actions: bool = True
+    ) -> None:
+        """Show a message, alone or with what can be done with it."""
         super().__init__(parent)
         self._theme = theme
+        self._with_actions = with_actions
         self._slots: list[_Slot] = []
         self._status = StatusRow(asks, self)
         self._outcome = OutcomeRow(asks, self)
@@ -72,7 +75,7 @@ class AnswerView(QWidget):
         self.append(message.text)
         self._outcome.show_outcome(message.id, outcome_of(message))
         self._actions.show_message(message)
-        self._actions.setVisible(not message.streaming)
+        self._actions.setVisible(self._with_actions and not message.streaming)
 
     def append(self, text: str) -> None:
         """Add the next piece of the answer."""

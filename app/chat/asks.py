@@ -13,6 +13,8 @@ class TranscriptAsks(QObject):
     edit_requested = Signal(int)
     edit_submitted = Signal(int, str)
     version_requested = Signal(int, int)
+    rating_requested = Signal(int, int)
+    compare_requested = Signal(int)
     remedy_requested = Signal(int, str)
     stop_requested = Signal()
     picture_opened = Signal(int, int)

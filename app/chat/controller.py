@@ -9,12 +9,13 @@ from PySide6.QtCore import QObject, QTimer, Signal
 from app.chat.conversation_actions import ConversationActions
 from app.chat.conversation_list import ConversationList
 from app.chat.generation import Generation
+from app.chat.judgement import Judgement
 from app.chat.model_controller import ModelController
 from app.chat.outcome import Remedy
 from app.chat.page import ChatPage
 from app.chat.picture_controller import PictureController
 from app.chat.services import ChatServices
-from app.chat.turns import adapter_of, detail_of, sampling_of, shown_sampling, turns_of
+from app.chat.turns import adapter_of, detail_of, made_with_of, sampling_of, shown_sampling, turns_of
 from app.storage.conversations import Conversation, title_from
 from app.storage.errors import StorageError
 from app.storage.messages import Message
@@ -40,6 +41,7 @@ class ChatController(QObject):
         self.models = ModelController(page, services)
         self.pictures = PictureController(page, services, self.models)
         self.actions = ConversationActions(services, page)
+        self.judgement = Judgement(page, services)
         self._page = page
         self._chats = chats
         self._services = services
@@ -186,11 +188,17 @@ class ChatController(QObject):
         services = self._services
         if services.bridge.state.kind == "none":
             self.models.load_again()
-        name = self.models.model_name or None
-        answer = services.messages.add(conversation.id, question_id, "assistant", streaming=True, model=name)
-        self._reload()
         fresh = services.conversations.get(conversation.id) or conversation
         sampling, max_tokens = sampling_of(services.settings.values, fresh.sampling)
+        answer = services.messages.add(
+            conversation.id,
+            question_id,
+            "assistant",
+            streaming=True,
+            model=self.models.model_name or None,
+            made_with=made_with_of(services.settings.values, fresh.sampling),
+        )
+        self._reload()
         request = Chat(self._turns(fresh), sampling, max_tokens, num_crops=self._num_crops())
         notices = self.pictures.notices(self._path)
         path, scale = adapter_of(fresh.sampling)
@@ -226,16 +234,20 @@ class ChatController(QObject):
         self._generations.pop(conversation_id, None)
         result = generation.result
         if self._current is not None and self._current.id == conversation_id:
-            message = self._services.messages.get(generation.message_id)
-            if message is not None:
-                self._path = [message if step.id == message.id else step for step in self._path]
-                self._page.transcript.update_message(message)
+            self._show_again(generation.message_id)
             self._show_busy()
             if result is not None:
                 self._page.top_bar.meter.set_tokens(result.context_tokens, result.context)
         self.models.note_answer(result)
         self._chats.refresh()
         self.answer_ended.emit()
+
+    def _show_again(self, message_id: int) -> None:
+        """Show what has become of a message of the chat that is shown."""
+        message = self._services.messages.get(message_id)
+        if message is not None:
+            self._path = [message if step.id == message.id else step for step in self._path]
+            self._page.transcript.update_message(message)
 
     def _show(self, conversation: Conversation | None) -> None:
         """Make a chat the one that is shown."""
@@ -371,6 +383,7 @@ class ChatController(QObject):
         asks.edit_submitted.connect(self.edit)
         asks.version_requested.connect(self.switch_version)
         asks.remedy_requested.connect(self._apply_remedy)
+        self.judgement.rated.connect(self._show_again)
         asks.picture_opened.connect(lambda message_id, index: self.pictures.view_message(self._path, message_id, index))
         self.models.models_requested.connect(self.models_requested)
         self.models.ready.connect(self._show_tokens)

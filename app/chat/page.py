@@ -27,6 +27,7 @@ class ChatPage(QWidget):
     def __init__(self, theme: Theme, parent: QWidget | None = None) -> None:
         """Make the page."""
         super().__init__(parent)
+        self.theme = theme
         self.setProperty("kind", "page")
         self.setAccessibleName(self.tr("Chat"))
         self.top_bar = TopBar()

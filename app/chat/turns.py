@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import groupby
+from pathlib import Path
 from typing import Any
 
 from app.settings import Values
@@ -65,6 +66,13 @@ def shown_sampling(values: Values, own: Mapping[str, Any]) -> dict[str, Any]:
     """Return what the panel shows for a chat."""
     sampling, max_tokens = sampling_of(values, own)
     return {**{name: getattr(sampling, name) for name in OWN_VALUES}, "max_tokens": max_tokens}
+
+
+def made_with_of(values: Values, own: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what an answer is made with besides its model, to be kept with it: sampling values and adapter."""
+    path, scale = adapter_of(own)
+    adapter = {"adapter": Path(path).name, "adapter_scale": scale} if path else {}
+    return {**shown_sampling(values, own), **adapter}
 
 
 def adapter_of(own: Mapping[str, Any]) -> tuple[str, float]:

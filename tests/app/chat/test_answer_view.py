@@ -14,7 +14,7 @@ from app.chat.asks import TranscriptAsks
 from app.chat.code_block import CodeBlock
 from app.chat.prose import ProseView
 from app.chat.table_view import TableView
-from app.storage.messages import AnswerStats, Message
+from app.storage.messages import BAD, GOOD, UNRATED, AnswerStats, Message
 from app.theme import Theme
 
 TEXT = """Before **it** with a [link](https://example.org):
@@ -158,3 +158,41 @@ def test_a_new_theme_repaints_the_text(theme: Theme, asks: TranscriptAsks, paren
     prose = view.findChildren(ProseView)[0]
     color = prose.document().begin().begin().fragment().charFormat().foreground().color().name()
     assert color == theme.colors.text
+
+
+def test_ratings_are_asked_for_and_a_second_click_takes_them_back(
+    theme: Theme, asks: TranscriptAsks, parent: QWidget
+) -> None:
+    view = make(theme, asks, parent, replace(ANSWER, rating=GOOD))
+    good, bad = button(view, "Good"), button(view, "Bad")
+    assert good.isChecked()
+    assert not bad.isChecked()
+    assert [good.accessibleName(), bad.accessibleName()] == ["Rate this answer as good", "Rate this answer as bad"]
+    heard: list[tuple[int, int]] = []
+    asks.rating_requested.connect(lambda *args: heard.append(args))
+    bad.click()
+    good.click()
+    assert heard == [(7, BAD), (7, UNRATED)]
+    view.show_message(replace(ANSWER, rating=BAD))
+    assert bad.isChecked()
+    assert not good.isChecked()
+
+
+def test_only_an_answer_with_versions_offers_a_comparison(theme: Theme, asks: TranscriptAsks, parent: QWidget) -> None:
+    heard: list[int] = []
+    asks.compare_requested.connect(heard.append)
+    view = make(theme, asks, parent)
+    compare = button(view, "Compare")
+    compare.click()
+    assert heard == [7]
+    view.set_busy(True)
+    assert not compare.isEnabled()
+    view.show_message(replace(ANSWER, version=1, versions=1))
+    assert compare.isHidden()
+
+
+def test_an_answer_can_be_shown_alone(theme: Theme, asks: TranscriptAsks, parent: QWidget) -> None:
+    view = AnswerView(theme, asks, ANSWER, parent, with_actions=False)
+    view.show()
+    texts = [child.text() for child in view.findChildren(QPushButton) if child.isVisible()]
+    assert texts == ["Copy"]  # of the block of code
