@@ -1,4 +1,4 @@
-"""Say how the product's own Python processes are started."""
+"""Say how the product's own Python processes are started, from the sources and from the installed program."""
 
 from __future__ import annotations
 
@@ -6,18 +6,34 @@ import os
 import sys
 from pathlib import Path
 
+ENGINE_PROGRAM = "phidelity-engine"
 # Threads that spin at barriers take the cores from everything else; an aborting ggml would start a debugger.
 _NATIVE_SETTINGS = {"GGML_NO_BACKTRACE": "1", "GOMP_SPINCOUNT": "0"}
 
 
 def python_command(module: str, *arguments: str) -> list[str]:
     """Give the command line that runs `python -m module arguments`; use it with `child_environment`."""
+    if is_frozen():
+        return [str(engine_program()), "-m", module, *arguments]
     return [sys.executable, "-m", module, *arguments]
+
+
+def is_frozen() -> bool:
+    """Tell whether this is the installed program, which has no Python of its own to start."""
+    return bool(getattr(sys, "frozen", False))
+
+
+def engine_program() -> Path:
+    """Give the console program that lies beside the window's in the installed program."""
+    running = Path(sys.executable)
+    return running.with_name(ENGINE_PROGRAM + running.suffix)
 
 
 def child_environment() -> dict[str, str]:
     """Give this process's environment and what a child needs: the product's packages, UTF-8, quiet native libraries."""
     environment = {**_NATIVE_SETTINGS, **os.environ, "PYTHONUTF8": "1"}
+    if is_frozen():
+        return environment
     root = str(Path(__file__).resolve().parent.parent)
     paths = [root, *os.environ.get("PYTHONPATH", "").split(os.pathsep)]
     environment["PYTHONPATH"] = os.pathsep.join(dict.fromkeys(path for path in paths if path))

@@ -20,6 +20,7 @@ from engine.jobs.importance import as_llama_array, read_importance
 from engine.jobs.output import partial_file
 from engine.jobs.pace import Pace
 from engine.library.scanner import quantization_name
+from engine.runtime.backends import load_backends
 
 UNQUANTIZED = ("F32", "F16", "BF16")
 ROW_BUFFER_BYTES = 256 << 20
@@ -89,6 +90,7 @@ class _Quantization:
             raise EngineError("model_invalid", message, "Try another quantisation.", "".join(self._log[-40:]))
 
     def _work(self) -> None:
+        load_backends()
         paths = str(self._source).encode(), str(self._out).encode()
         try:
             self._status = llama_cpp.llama_model_quantize(*paths, ctypes.byref(self._params))

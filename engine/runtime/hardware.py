@@ -9,11 +9,10 @@ import platform
 from pathlib import Path
 from typing import Any
 
-import llama_cpp.llama_cpp as llama
 import psutil
-from llama_cpp import _ctypes_extensions, _ggml
 
 from engine.protocol import Device
+from engine.runtime.backends import ggml_library, has_gpu_code, load_backends
 
 _KIND_GPU = (1, 2)
 
@@ -50,11 +49,12 @@ def free_memory() -> int:
 
 def supports_offload() -> bool:
     """Tell whether this build can compute on a GPU."""
-    return bool(llama.llama_supports_gpu_offload())
+    return has_gpu_code()
 
 
 def find_devices() -> tuple[Device, ...]:
     """List the processor and the GPUs that this build can use, with their memory in bytes."""
+    load_backends()
     memory = psutil.virtual_memory()
     base = _load("ggml-base")
     registry = _load("ggml")
@@ -71,7 +71,7 @@ def find_devices() -> tuple[Device, ...]:
 
 
 def _load(name: str) -> Any:
-    library = _ctypes_extensions.load_shared_library(name, _ggml.libggml_base_path)
+    library = ggml_library(name)
     if name == "ggml":
         library.ggml_backend_dev_count.restype = ctypes.c_size_t
         library.ggml_backend_dev_get.argtypes = [ctypes.c_size_t]

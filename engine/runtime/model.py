@@ -13,6 +13,7 @@ from converter.ggml_types import FILE_TYPES_BY_ID
 from engine.errors import EngineError
 from engine.protocol import Adapter
 from engine.runtime.adapters import Adapters
+from engine.runtime.backends import load_backends
 from engine.runtime.cancellation import Cancellation
 from engine.runtime.load_failure import explain_load_failure
 from engine.runtime.model_file import ModelFile
@@ -194,6 +195,7 @@ def _load(
     overrides = _overrides(header, short_cells)
     params.kv_overrides = overrides
     log.clear()
+    load_backends()
     return llama.llama_model_load_from_file(str(header.path).encode(), params)
 
 

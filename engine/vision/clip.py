@@ -19,6 +19,7 @@ from llama_cpp import _ctypes_extensions, _ggml, mtmd_cpp
 from numpy.typing import NDArray
 
 from engine.errors import EngineError
+from engine.runtime.backends import load_backends
 from engine.vision.companion import PATCHES, Companion
 from engine.vision.hd_transform import CROP
 
@@ -61,6 +62,7 @@ class MtmdTower:
         self._pixels: Floats | None = None
         self._features: Floats | None = None
         self._library = load_ggml()
+        load_backends()
         mtmd_cpp.mtmd_log_set(_log, ctypes.c_void_p(0))
         params = mtmd_cpp.mtmd_context_params_default()
         params.use_gpu = use_gpu

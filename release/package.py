@@ -1,0 +1,70 @@
+"""Build the installed program and its packages: `python -m release.package`, which `make package` calls.
+
+The environment must hold requirements/app.lock, requirements/package.lock and a build of llama.cpp for every processor
+(bootstrap.py prepares all three). Results lie in dist/.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from engine.version import VERSION
+from release.archive import write_archive
+from release.components import ROOT
+from release.folder import DIST, STABLE, complete, platform_name, source_date, write_manifest, write_sums
+
+
+def main() -> int:
+    """Build, complete, pack and test; return the exit status."""
+    program = build()
+    complete(program)
+    write_manifest(program)
+    size = sum(path.stat().st_size for path in program.rglob("*") if path.is_file() and not path.is_symlink())
+    print(f"program: {size / 1e6:.0f} MB unpacked", flush=True)
+    files = pack(program)
+    write_sums(files, DIST / f"SHA256SUMS-{platform_name()}.txt")
+    for file in files:
+        print(f"{file.name}: {file.stat().st_size / 1e6:.0f} MB", flush=True)
+    return subprocess.call([sys.executable, "-m", "release.smoke", str(program)], cwd=ROOT)
+
+
+def build() -> Path:
+    """Run PyInstaller and give the program's folder."""
+    if sys.platform != "linux":
+        from release.icons import write_icons
+
+        write_icons(ROOT / "build" / "prepared")
+    work = ROOT / "build" / "pyinstaller"
+    shutil.rmtree(DIST, ignore_errors=True)
+    command = [sys.executable, "-m", "PyInstaller", "--noconfirm", "--clean", "--log-level", "WARN"]
+    command += ["--distpath", str(DIST), "--workpath", str(work), str(ROOT / "build.spec")]
+    environment = {**os.environ, **STABLE, "SOURCE_DATE_EPOCH": str(source_date())}
+    subprocess.run(command, cwd=ROOT, env=environment, check=True)
+    return DIST / "phidelity"
+
+
+def pack(program: Path) -> list[Path]:
+    """Make the packages of this system."""
+    name = f"phidelity-{VERSION}-{platform_name()}"
+    if sys.platform == "win32":
+        from release.windows.installer import write_installer
+
+        return [write_installer(program, DIST / f"{name}-setup.exe")]
+    if sys.platform == "darwin":
+        from release.macos.disk_image import write_disk_image
+
+        return [write_disk_image(DIST / "Phidelity.app", program, DIST / f"{name}.dmg")]
+    from release.debian import write_deb
+
+    files = [write_archive(program, DIST / f"{name}.tar.gz", source_date())]
+    if shutil.which("dpkg-deb"):
+        files.append(write_deb(program, DIST, source_date()))
+    return files
+
+
+if __name__ == "__main__":
+    sys.exit(main())
