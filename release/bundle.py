@@ -10,6 +10,7 @@ Entry = tuple[str, str, str]
 """A file as PyInstaller lists it: place in the folder, source, kind."""
 
 EXCLUDED_MODULES = [
+    "readline",  # GPL, and for consoles alone
     "tkinter",
     "unittest",
     "pydoc",

@@ -15,11 +15,16 @@ def system_components(folder: Path) -> list[Component]:
     """List the Debian packages that libraries in `folder` come from; empty on systems without dpkg."""
     if shutil.which("dpkg-query") is None:
         return []
-    names = {path.name for path in folder.iterdir() if ".so" in path.name and not path.is_symlink()}
+    names = {path.name for path in folder.iterdir() if _is_copied(path)}
     patterns = [f"*/{name}" for name in sorted(names)]
     listed = subprocess.run(["dpkg-query", "--search", *patterns], capture_output=True, text=True, check=False).stdout
     packages = {line.split(":")[0] for line in listed.splitlines() if _is_standard(line)}
     return [_component(package) for package in sorted(packages)]
+
+
+def _is_copied(path: Path) -> bool:
+    # Python is listed as itself, wherever it was built.
+    return ".so" in path.name and not path.is_symlink() and not path.name.startswith("libpython")
 
 
 def _is_standard(line: str) -> bool:
