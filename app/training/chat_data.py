@@ -21,7 +21,7 @@ ChatDataKind = Literal["conversations", "preferences"]
 FILES: dict[ChatDataKind, str] = {"conversations": "my-chats.jsonl", "preferences": "my-preferences.jsonl"}
 CHOICES: dict[ChatDataKind, ChatChoice] = {
     "conversations": ChatChoice(conversations=True),
-    "preferences": ChatChoice(voted_pairs=True, rated_pairs=True, edited_pairs=True),
+    "preferences": ChatChoice(voted_pairs=True, rated_pairs=True),
 }
 NOTHING: dict[ChatDataKind, tuple[str, str]] = {
     "conversations": (
