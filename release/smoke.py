@@ -130,7 +130,7 @@ def import_and_see(installed: Installed) -> str:
     kept = installed.run(
         "phidelity-engine", "-m", "engine.pictures", str(picture), str(installed.home / "kept"), "a.png"
     )
-    if "sha256" not in kept and "hash" not in kept:
+    if "digest" not in kept:
         raise SmokeFailure(f"The intake answered {kept!r}.")
     options = (
         "--image",

@@ -1,0 +1,26 @@
+"""Test how the product's processes are started, from the sources and from the installed program."""
+
+import subprocess
+import sys
+
+from engine.launch import child_environment, python_command
+
+
+def test_the_sources_start_this_python():
+    assert python_command("engine.worker", "x") == [sys.executable, "-m", "engine.worker", "x"]
+
+
+def test_the_installed_program_starts_the_console_program_beside_it(monkeypatch, tmp_path):
+    monkeypatch.setattr(sys, "frozen", True, raising=False)
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "phidelity"))
+    monkeypatch.delenv("PYTHONPATH", raising=False)
+    assert python_command("engine.jobs", "x") == [str(tmp_path / "phidelity-engine"), "-m", "engine.jobs", "x"]
+    assert "PYTHONPATH" not in child_environment()
+
+
+def test_the_console_program_runs_commands_and_no_other_modules():
+    command = [sys.executable, "-m", "engine.frozen"]
+    assert subprocess.check_output([*command, "--version"], text=True).startswith("Phidelity ")
+    refused = subprocess.run([*command, "-m", "os"], capture_output=True, text=True, check=False)
+    assert refused.returncode == 2
+    assert "no module called 'os'" in refused.stderr
