@@ -1,7 +1,7 @@
-"""Build the installed program and its packages: `python -m release.package`, which `make package` calls.
+"""Build the installed program and its packages on Linux: `python -m release.package`. Results lie in dist/.
 
-The environment must hold requirements/app.lock, requirements/package.lock and a build of llama.cpp for every processor
-(bootstrap.py prepares all three). Results lie in dist/.
+The environment must hold requirements/app.lock and pyinstaller, and llama.cpp built with GGML_NATIVE=OFF,
+GGML_BACKEND_DL=ON and GGML_CPU_ALL_VARIANTS=ON, so that the program runs on every processor.
 """
 
 from __future__ import annotations
@@ -15,11 +15,15 @@ from pathlib import Path
 from engine.version import VERSION
 from release.archive import write_archive
 from release.components import ROOT
+from release.debian import write_deb
 from release.folder import DIST, STABLE, complete, platform_name, source_date, write_manifest, write_sums
 
 
 def main() -> int:
     """Build, complete, pack and test; return the exit status."""
+    if sys.platform != "linux":
+        print("Packages are made on Linux only so far.", file=sys.stderr)
+        return 2
     program = build()
     complete(program)
     write_manifest(program)
@@ -34,10 +38,6 @@ def main() -> int:
 
 def build() -> Path:
     """Run PyInstaller and give the program's folder."""
-    if sys.platform != "linux":
-        from release.icons import write_icons
-
-        write_icons(ROOT / "build" / "prepared")
     work = ROOT / "build" / "pyinstaller"
     shutil.rmtree(DIST, ignore_errors=True)
     command = [sys.executable, "-m", "PyInstaller", "--noconfirm", "--clean", "--log-level", "WARN"]
@@ -48,18 +48,8 @@ def build() -> Path:
 
 
 def pack(program: Path) -> list[Path]:
-    """Make the packages of this system."""
+    """Make the archive, and the Debian package where its tools are."""
     name = f"phidelity-{VERSION}-{platform_name()}"
-    if sys.platform == "win32":
-        from release.windows.installer import write_installer
-
-        return [write_installer(program, DIST / f"{name}-setup.exe")]
-    if sys.platform == "darwin":
-        from release.macos.disk_image import write_disk_image
-
-        return [write_disk_image(DIST / "Phidelity.app", program, DIST / f"{name}.dmg")]
-    from release.debian import write_deb
-
     files = [write_archive(program, DIST / f"{name}.tar.gz", source_date())]
     if shutil.which("dpkg-deb"):
         files.append(write_deb(program, DIST, source_date()))
