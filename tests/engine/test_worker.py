@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 
 from converter.lora import convert_lora
-from engine.busy import default_busy_file, is_busy
 from engine.client import EngineClient
 from engine.errors import EngineError
 from engine.launch import child_environment, python_command
@@ -360,16 +359,3 @@ def test_adapters_are_switched_and_survive_a_death(tiny, tmp_path):
         np.testing.assert_allclose(logits(), plain, atol=1e-4)
     finally:
         supervisor.close()
-
-
-def test_background_work_is_told_of_answers(starter, tmp_path, monkeypatch):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    mark = default_busy_file()
-    with contextlib.closing(EngineClient()) as client:
-        client.call(Load(str(starter)))
-        assert not is_busy(mark)
-        busy = []
-        recorder = Recorder(lambda event: busy.append(is_busy(mark)) if isinstance(event, Token) else None)
-        client.submit(ask("Count to ten.", max_tokens=8), recorder)
-        recorder.wait()
-        assert busy and all(busy) and not is_busy(mark)
