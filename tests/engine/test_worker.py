@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from converter.lora import convert_lora
+from engine.busy import default_busy_file, is_busy
 from engine.client import EngineClient
 from engine.errors import EngineError
 from engine.launch import child_environment, python_command
@@ -359,3 +360,18 @@ def test_adapters_are_switched_and_survive_a_death(tiny, tmp_path):
         np.testing.assert_allclose(logits(), plain, atol=1e-4)
     finally:
         supervisor.close()
+
+
+def test_background_work_is_told_of_answers(tiny, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    mark = default_busy_file()
+    with contextlib.closing(EngineClient()) as client:
+        client.call(Load(str(tiny[1])))
+        assert not is_busy(mark)
+        # A model of random weights does not come to an end by itself: the answer is still written when its start is read.
+        recorder, events, request_id = start_recorded(client, ask("Count to ten."))
+        wait_for_event(events, Token)
+        assert is_busy(mark)
+        client.cancel(request_id)
+        assert recorder.wait().result.finish_reason == "cancelled"
+        assert not is_busy(mark)
