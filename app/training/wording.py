@@ -87,6 +87,7 @@ def state_text(run: Run) -> str:
     """Say what a run does at the moment."""
     stages = {
         "prepare": _tr("Preparing the base and the data…"),
+        "pictures": _tr("Looking at the pictures…"),
         "measure": _tr("Measuring how long it will take…"),
         "export": _tr("Writing the result…"),
         "check": _tr("Checking the result…"),

@@ -150,9 +150,9 @@ class JobProgress:
     """Report how far a job is.
 
     Attributes:
-        stage: `convert`, `copy`, `quantize`, `repair`, `reference`, `compare`, or of training `prepare`, `measure`,
-            `export` and `check`.
-        done, total: in `unit`s (`tensors`, `bytes`, `sequences`, `positions`); `total` 0 means unknown.
+        stage: `convert`, `copy`, `quantize`, `repair`, `reference`, `compare`, or of training `prepare`, `pictures`,
+            `measure`, `export` and `check`.
+        done, total: in `unit`s (`tensors`, `bytes`, `sequences`, `positions`, `crops`); `total` 0 means unknown.
         bytes_per_second: of the result; 0 when unknown.
         seconds_left: estimate; None when unknown.
     """

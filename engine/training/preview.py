@@ -20,6 +20,7 @@ from engine.errors import EngineError
 from engine.training.base import open_base
 from engine.training.chat_encoding import ChatEncoding
 from engine.training.dataset import build_dataset
+from engine.training.picture_sizes import PictureSizes
 from engine.training.preview_protocol import (
     Answer,
     CheckCount,
@@ -40,6 +41,7 @@ from engine.training.preview_protocol import (
     encode,
 )
 from engine.training.token_pieces import token_pieces
+from engine.training.vision_encoding import VisionEncoding
 
 PROBLEMS_SHOWN = 100
 LONGEST_SHOWN = 2000
@@ -89,7 +91,7 @@ class Preview:
         self._send(PreviewProgress("base"))
         library = Path(request.models_dir) if request.models_dir else None
         base = open_base(request.base, Path(request.cache), library)
-        encoding = self._encoding = ChatEncoding(base)
+        encoding = self._encoding = VisionEncoding(base, PictureSizes()) if base.sees else ChatEncoding(base)
         self._piece = token_pieces(base.vocabulary)
         self._sources = [Path(path) for path in request.paths]
         options = replace(

@@ -60,8 +60,12 @@ def _groups(examples: list[Example]) -> list[int]:
         leader = near.leader(number, example) if near and not example.pictures else number
         found = [groups[leader] if leader < number else number]
         found += [firsts.setdefault(each, number) for each in (example.place, *example.pictures)]
-        groups.append(min(found))
-        firsts |= dict.fromkeys((example.place, *example.pictures), groups[-1])
+        first, joined = min(found), {*found} - {number}
+        if len(joined) > 1:
+            groups = [first if group in joined else group for group in groups]
+            firsts = {each: first if group in joined else group for each, group in firsts.items()}
+        groups.append(first)
+        firsts |= dict.fromkeys((example.place, *example.pictures), first)
     return groups
 
 

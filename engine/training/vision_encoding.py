@@ -5,22 +5,30 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Protocol
 
 from engine.data.labels import MASKED, LabelledTokens, Labeller
 from engine.protocol import Message
 from engine.training.base import Base
 from engine.training.chat_encoding import ChatEncoding
-from engine.training.picture_store import PictureStore
+from engine.vision.picture_reader import SeenPicture
 from engine.vision.prompt import picture_prompt_ids, prompt_pieces, tag_pictures
 
 
-class VisionEncoding(ChatEncoding):
-    """Give the ids of a model that sees; a run of -k stands for the picture that the store calls k."""
+class Pictures(Protocol):
+    """Look at pictures."""
 
-    def __init__(self, base: Base, store: PictureStore) -> None:
+    def look(self, path: Path) -> SeenPicture:
+        """Give number and size of a picture. Raises EngineError `picture_invalid`."""
+
+
+class VisionEncoding(ChatEncoding):
+    """Give the ids of a model that sees; a run of -k stands for the picture that has the number k."""
+
+    def __init__(self, base: Base, pictures: Pictures) -> None:
         """Read the tokenizer of a checkpoint. Raises EngineError `model_invalid` or `template_invalid`."""
         super().__init__(base)
-        self._store = store
+        self._pictures = pictures
         self._bos = base.vocabulary.special_ids["bos"]
 
     def labeller(self) -> PictureLabeller:
@@ -45,7 +53,7 @@ class VisionEncoding(ChatEncoding):
 
     def _look(self, messages: Sequence[Message]) -> list[tuple[int, int]]:
         """Give number and count of tokens of each picture."""
-        seen = [self._store.look(Path(path)) for message in messages for path in message.pictures]
+        seen = [self._pictures.look(Path(path)) for message in messages for path in message.pictures]
         return [(picture.number, picture.grid.tokens) for picture in seen]
 
 

@@ -100,15 +100,16 @@ def test_near_duplicates_are_on_one_side():
 
 
 def test_rows_about_one_picture_are_on_one_side_and_equal_words_about_others_are_not():
+    pictures = [("0.png",), ("1.png",), ("0.png", "1.png"), *((f"{number // 2}.png",) for number in range(4, 40))]
     examples = [
         Example(
             Place("rows", number),
-            (Message("user", "What is in the picture?", (f"{number // 2}.png",)), Message("assistant", "A horse.")),
+            (Message("user", "What is in the picture?", pictures[number]), Message("assistant", "A horse.")),
         )
-        for number in range(40)
+        for number in range(len(pictures))
     ]
     learned, measured = part(examples, 0.3)
-    sides = [{example.pictures for example in side} for side in (learned, measured)]
+    sides = [{picture for example in side for picture in example.pictures} for side in (learned, measured)]
     assert all(sides) and not sides[0] & sides[1]
 
 

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
@@ -23,6 +24,7 @@ from engine.training.preview_protocol import (
     encode,
 )
 from tests.engine.training.conftest import conversation_rows, preference_rows
+from tests.engine.training.vision_runs import ANSWERS, pair_rows
 
 
 @pytest.fixture
@@ -147,3 +149,19 @@ def test_the_window_can_speak_to_it_without_its_libraries():
     code = "import sys, engine.training.preview_protocol, engine.training.settings; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], env=child_environment(), capture_output=True, text=True)
     assert done.stdout.strip() == "False", done.stderr
+
+
+def test_rows_with_pictures_are_shown_as_a_vision_model_learns_them(asked, vision_checkpoint, tmp_path):
+    rows = pair_rows()
+    (tmp_path / "junk.png").write_bytes(b"no picture")
+    rows.append({**rows[0], "images": [str(tmp_path / "junk.png")]})
+    path = tmp_path / "pairs.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+    [summary, shown] = asked(
+        replace(asked.read(path, max_length=1024), base=str(vision_checkpoint)), ShowTokens([], "lora", 1024, 0, 3)
+    )
+    assert summary.longest > 757
+    assert [[text for text, learned in row.pieces if learned] for row in shown.rows[:2]] == [
+        [f" {answer}<|end|>"] for answer in ANSWERS[:2]
+    ]
+    assert "junk.png" in shown.rows[2].problem
