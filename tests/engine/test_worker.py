@@ -368,7 +368,7 @@ def test_background_work_is_told_of_answers(tiny, tmp_path, monkeypatch):
     with contextlib.closing(EngineClient()) as client:
         client.call(Load(str(tiny[1])))
         assert not is_busy(mark)
-        # A model of random weights does not come to an end by itself: the answer is still written when its start is read.
+        # A model of random weights does not come to an end by itself: the answer is still written as its start is read.
         recorder, events, request_id = start_recorded(client, ask("Count to ten."))
         wait_for_event(events, Token)
         assert is_busy(mark)
