@@ -27,7 +27,11 @@ _SPELLINGS = {"Apache 2.0": "Apache-2.0", "BSD": "BSD-3-Clause"}
 
 @dataclass(frozen=True, slots=True)
 class Component:
-    """Be one work of others in the program; `license` is an SPDX expression, `texts` the files that say it."""
+    """Be one work of others in the program.
+
+    `license` is an SPDX expression, `texts` are the files that say it; `origin` is an address, or a package URL
+    (https://github.com/package-url/purl-spec).
+    """
 
     name: str
     version: str
@@ -41,6 +45,11 @@ def components() -> list[Component]:
     """List everything, by name; the Python packages are those of this environment that the lock names."""
     found = [*_fixed(), *_packages()]
     return sorted(found, key=lambda component: component.name.lower())
+
+
+def _python_origin(name: str, version: str) -> str:
+    """Name a Python package in the package index."""
+    return f"pkg:pypi/{name.lower().replace('_', '-')}@{version}"
 
 
 def _packages() -> list[Component]:
@@ -68,7 +77,7 @@ def _package(package: importlib.metadata.Distribution) -> Component:
         license_name, texts = "LGPL-3.0-only", (LICENSES / "LGPL-3.0.txt", LICENSES / "GPL-3.0.txt")
     if not texts and license_name == "Apache-2.0":
         texts = (LICENSES / "Apache-2.0.txt",)
-    return Component(name, package.version, license_name, f"https://pypi.org/project/{name}/{package.version}/", texts)
+    return Component(name, package.version, license_name, _python_origin(name, package.version), texts)
 
 
 def _license_of(package: importlib.metadata.Distribution) -> str:

@@ -28,7 +28,7 @@ DEPENDS = (
 _CONTROL = """Package: {package}
 Version: {version}
 Architecture: {architecture}
-Maintainer: The Phidelity authors <phidelity@localhost>
+Maintainer: The authors of Phidelity
 Installed-Size: {size}
 Depends: {depends}
 Recommends: libgomp1, fonts-noto-core

@@ -41,14 +41,13 @@ def _component(component: Component) -> dict[str, Any]:
         "bom-ref": f"{component.name}@{component.version}",
         "name": component.name,
         "version": component.version,
-        "externalReferences": [{"type": "distribution", "url": component.origin}],
     }
     if component.license != "NOASSERTION":
         part["licenses"] = [_license(component.license)]
-    if component.origin.startswith("https://pypi.org/"):
-        part["purl"] = f"pkg:pypi/{component.name.lower().replace('_', '-')}@{component.version}"
-    if component.origin.startswith("https://packages.debian.org/"):
-        part["purl"] = f"pkg:deb/debian/{component.name}@{component.version}"
+    if component.origin.startswith("pkg:"):
+        part["purl"] = component.origin
+    else:
+        part["externalReferences"] = [{"type": "distribution", "url": component.origin}]
     return part
 
 

@@ -37,4 +37,4 @@ def _component(package: str) -> Component:
     version = subprocess.run(query, capture_output=True, text=True, check=False).stdout.split("\n")[0]
     text = Path("/usr/share/doc") / package / "copyright"
     texts = (text,) if text.is_file() else ()
-    return Component(package, version, "NOASSERTION", f"https://packages.debian.org/{package}", texts)
+    return Component(package, version, "NOASSERTION", f"pkg:deb/debian/{package}@{version}", texts)
