@@ -154,7 +154,7 @@ def folder_name(folder: Path) -> str:
 
 
 def _companion_to_write(checkpoint: Checkpoint, path: Path, kind: FileType, name: str) -> FileToWrite:
-    return FileToWrite(path, *companion_file(checkpoint, companion_type(kind, checkpoint), name))
+    return FileToWrite(path, *companion_file(checkpoint, companion_type(kind), name))
 
 
 def _tensors_to_write(plan: ModelPlan, kind: FileType, quantizer: Quantizer | None) -> list[TensorToWrite]:

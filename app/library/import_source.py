@@ -112,7 +112,7 @@ def _planned_header(plan: ModelPlan) -> GGUFHeader:
 
 def _companion_bytes(checkpoint: Checkpoint, quantization: str) -> int:
     """Return how large the companion of a vision checkpoint becomes."""
-    metadata, tensors = companion_file(checkpoint, companion_type(file_type(quantization), checkpoint), "")
+    metadata, tensors = companion_file(checkpoint, companion_type(file_type(quantization)), "")
     return lay_out(metadata, [tensor.spec for tensor in tensors]).size
 
 

@@ -15,11 +15,11 @@ from typing import Any
 
 import llama_cpp.llama_cpp as llama
 import numpy as np
-from llama_cpp import _ctypes_extensions, _ggml, mtmd_cpp
+from llama_cpp import mtmd_cpp
 from numpy.typing import NDArray
 
 from engine.errors import EngineError
-from engine.runtime.backends import load_backends
+from engine.runtime.backends import ggml_library, load_backends
 from engine.vision.companion import PATCHES, Companion
 from engine.vision.hd_transform import CROP
 
@@ -127,12 +127,11 @@ class MtmdTower:
 
 def load_ggml() -> Any:
     """Declare the functions of ggml that read and write tensors wherever they live."""
-    library = _ctypes_extensions.load_shared_library("ggml-base", _ggml.libggml_base_path)
+    library = ggml_library("ggml-base")
     transfer = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t, ctypes.c_size_t]
     for function in (library.ggml_backend_tensor_get, library.ggml_backend_tensor_set):
         function.argtypes, function.restype = transfer, None
     library.ggml_get_name.argtypes, library.ggml_get_name.restype = [ctypes.c_void_p], ctypes.c_char_p
-    library.ggml_tensor_overhead.restype = ctypes.c_size_t
     return library
 
 

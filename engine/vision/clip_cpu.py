@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from engine.vision.blas_threads import BlasThreads, parts
 from engine.vision.companion import PATCH, PATCHES, PATCHES_PER_SIDE, Companion
-from engine.vision.products import Float32Products, Products
+from engine.vision.products import Products
 
 Floats = NDArray[np.float32]
 # Is given how many crops are done so far, and cancels by raising.
@@ -23,9 +23,9 @@ ProgressCallback = Callable[[float], None]
 
 MOST_CROPS_AT_ONCE = 5
 _TOKENS = PATCHES + 1
-_MOST_TOKENS_AT_ONCE = 600
-_FLOAT32_LAYERS = 2
+_MOST_TOKENS_AT_ONCE = 750
 _CACHED_COLUMNS = 256
+_GREATEST_EXPONENT = 60  # exp() of it, 577 times, is far from float32's end, and so is its inverse
 _QUICK_GELU = np.float32(-1.702)
 _MATRICES = ("attn_q", "attn_k", "attn_v", "attn_out", "ffn_up", "ffn_down")
 
@@ -34,27 +34,22 @@ class CpuTower:
     """Read the weights of a companion layer by layer; not for use by several threads at once."""
 
     def __init__(self, companion: Companion, threads: BlasThreads, products: Products) -> None:
-        """Take the companion, the threads to use and the way to multiply.
-
-        The first layers are float32: errors that enter there weigh most in what comes out.
-        """
+        """Take the companion, the threads to use and the way to multiply."""
         self._companion = companion
         self._threads = threads
-        layers = companion.settings.layers - 1  # Phi-3 reads the output of the last but one
-        first = Float32Products("float32: the first layers")
-        self._products = [first if layer < _FLOAT32_LAYERS else products for layer in range(layers)]
+        self._products = products
 
     def encode(self, crops: Floats, on_progress: ProgressCallback) -> Floats:
         """Return the feature maps `[crops, 576, hidden]` of normalised crops `[crops, 3, 336, 336]`."""
         features = np.empty((len(crops), PATCHES, self._companion.settings.hidden), np.float32)
         groups = np.array_split(np.arange(len(crops)), -(-len(crops) // MOST_CROPS_AT_ONCE))
-        layers = len(self._products)
+        layers = self._companion.settings.layers - 1  # Phi-3 reads the output of the last but one
         with self._threads.one_product_each():
             for indices in groups:
                 group = _Group(self._companion, self._threads, crops[indices])
-                for layer, products in enumerate(self._products):
+                for layer in range(layers):
                     on_progress(float(indices[0] + len(indices) * layer / layers))
-                    group.attend(_Layer(self._companion, self._threads, products, layer))
+                    group.attend(_Layer(self._companion, self._threads, self._products, layer))
                     on_progress(float(indices[0] + len(indices) * (layer + 0.5) / layers))
                     group.feed_forward()
                 features[indices] = group.features()
@@ -141,8 +136,10 @@ class _Group:
         queries, keys, values = self._projected.reshape(self._crops, _TOKENS, 3, heads, -1)[crop, :, :, head].swapaxes(
             0, 1
         )
-        scores = keys @ (queries * np.float32(keys.shape[1] ** -0.5)).T  # [keys, queries]
-        scores -= scores.max(0)
+        queries = queries * np.float32(keys.shape[1] ** -0.5)
+        scores = keys @ queries.T  # [keys, queries]
+        if _longest(queries) * _longest(keys) > _GREATEST_EXPONENT:
+            scores -= scores.max(0)
         np.exp(scores, out=scores)
         results = self._mixed.reshape(self._crops, _TOKENS, heads, -1)[crop, :, head]
         np.divide(scores.T @ values, scores.sum(0)[:, None], out=results)
@@ -173,6 +170,11 @@ class _Group:
         centred *= norm[0]
         centred += norm[1]
         return centred
+
+
+def _longest(rows: Floats) -> float:
+    """Return the greatest length of a row: no product of two rows is greater than the product of their lengths."""
+    return float(np.einsum("ij,ij->i", rows, rows).max()) ** 0.5
 
 
 def _quick_gelu(values: Floats) -> None:

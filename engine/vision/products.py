@@ -7,19 +7,29 @@ the activations that enter a product lose digits; sums, and all between the prod
 from __future__ import annotations
 
 import ctypes
+import functools
+import itertools
+import threading
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import numpy as np
-from llama_cpp import _ctypes_extensions, _ggml
 from numpy.typing import NDArray
 
-from engine.vision.clip import GgmlTensor, load_ggml
+from engine.runtime.backends import ggml_library, load_backends
+from engine.vision.clip import GgmlTensor
 from engine.vision.companion import Companion
 
 Floats = NDArray[np.float32]
 
+SMALLEST_HIDDEN = 256
+"""Below it a product is over before rounding what enters it has paid."""
+
 _F32, _BF16 = 0, 30  # enum ggml_type
 _POINTER = ctypes.c_void_p
+_TENSORS_OF_A_PRODUCT = 4
+_CACHE_LINE = 64
+_SAME_CACHE_SET = 4096
 
 
 class Products(Protocol):
@@ -63,55 +73,97 @@ class Float32Products:
 
 
 class Bfloat16Products:
-    """Multiply with ggml, each product on the thread that asks for it, with weights that stay in the mapped file."""
+    """Multiply with ggml, each product on the thread that asks for it."""
 
     reason = "bfloat16: the processor multiplies it fastest, and the weights are bfloat16"
 
     def __init__(self) -> None:
         """Find the functions."""
-        self._base = _declare_base()
-        self._cpu = _declare_cpu()
-        self._memory = 4 * self._base.ggml_tensor_overhead() + self._base.ggml_graph_overhead_custom(4, False)
+        self._ggml = _declare_ggml()
+        tensors, graph = _TENSORS_OF_A_PRODUCT, self._ggml.ggml_graph_overhead_custom(_TENSORS_OF_A_PRODUCT, False)
+        self._memory = tensors * self._ggml.ggml_tensor_overhead() + graph
+        self._of_thread = threading.local()
 
     def weights(self, companion: Companion, name: str) -> NDArray[np.uint16]:
-        """Return a matrix as bfloat16."""
-        return companion.bfloat16(name)
+        """Return a matrix as bfloat16, whose rows do not compete for the same places in the processor's cache."""
+        outputs, inputs = companion.shape(name)
+        padding = _CACHE_LINE // 2 if 2 * inputs % _SAME_CACHE_SET == 0 else 0
+        matrix = np.empty((outputs, inputs + padding), np.uint16)[:, :inputs]
+        companion.read_bfloat16(name, matrix)
+        return matrix
 
     def inputs(self, values: Floats) -> NDArray[np.uint16]:
         """Round activations to bfloat16."""
         values = np.ascontiguousarray(values)
         rounded = np.empty(values.shape, np.uint16)
-        self._cpu.ggml_cpu_fp32_to_bf16(values.ctypes.data, rounded.ctypes.data, values.size)
+
+        def copy(context: int) -> int:
+            source, target = self._tensor(context, _F32, values), self._tensor(context, _BF16, rounded)
+            return int(self._ggml.ggml_cpy(context, source, target))
+
+        self._compute(copy)
         return rounded
 
     def multiply(self, given: NDArray[np.uint16], weights: NDArray[np.uint16]) -> Floats:
         """Return `given @ weights.T`: a graph of one node, which points at the arrays."""
         product = np.empty((len(given), len(weights)), np.float32)
-        context = self._base.ggml_init(_InitParams(self._memory, None, True))
-        left, right = (self._base.ggml_new_tensor_2d(context, _BF16, *array.shape[::-1]) for array in (weights, given))
-        result = self._base.ggml_mul_mat(context, left, right)
-        for tensor, array in ((left, weights), (right, given), (result, product)):
-            GgmlTensor.from_address(tensor).data = array.ctypes.data
-        graph = self._base.ggml_new_graph_custom(context, 4, False)
-        self._base.ggml_build_forward_expand(graph, result)
-        plan = self._cpu.ggml_graph_plan(graph, 1, None)
-        work = np.empty(plan.work_size, np.uint8)
-        plan.work_data = work.ctypes.data
-        self._cpu.ggml_graph_compute(graph, ctypes.byref(plan))
-        self._base.ggml_free(context)
+
+        def multiply(context: int) -> int:
+            left, right = self._tensor(context, _BF16, weights), self._tensor(context, _BF16, given)
+            result = int(self._ggml.ggml_mul_mat(context, left, right))
+            GgmlTensor.from_address(result).data = product.ctypes.data
+            return result
+
+        self._compute(multiply)
         return product
+
+    def _tensor(self, context: int, kind: int, array: NDArray[Any]) -> int:
+        """Describe a matrix, whose rows may lie apart, to ggml."""
+        address = int(self._ggml.ggml_new_tensor_2d(context, kind, *array.shape[::-1]))
+        tensor = GgmlTensor.from_address(address)
+        tensor.data = array.ctypes.data
+        tensor.nb[1] = array.strides[0]
+        tensor.nb[2] = tensor.nb[3] = array.strides[0] * len(array)
+        return address
+
+    def _compute(self, build: Callable[[int], int]) -> None:
+        """Compute the node that `build` makes in a context; ggml's state is one for each thread."""
+        if not hasattr(self._of_thread, "cpu"):
+            self._of_thread.cpu = _Cpu(self._ggml)
+        context = self._ggml.ggml_init(_InitParams(self._memory, None, True))
+        graph = self._ggml.ggml_new_graph_custom(context, _TENSORS_OF_A_PRODUCT, False)
+        self._ggml.ggml_build_forward_expand(graph, build(context))
+        self._ggml.ggml_backend_graph_compute(self._of_thread.cpu.address, graph)
+        self._ggml.ggml_free(context)
+
+
+class _Cpu:
+    """Hold what computes on one core; freed with its thread."""
+
+    def __init__(self, ggml: Any) -> None:
+        self.address = _registry().ggml_backend_init_by_name(b"CPU", None)
+        self._free = ggml.ggml_backend_free
+        _cpu_function(b"ggml_backend_set_n_threads", None, _POINTER, ctypes.c_int)(self.address, 1)
+
+    def __del__(self) -> None:
+        self._free(self.address)
 
 
 def has_bfloat16_unit() -> bool:
     """Tell whether ggml was built for a processor that multiplies bfloat16, with the kernels that do so."""
-    library = _declare_cpu()
-    return bool(library.ggml_cpu_has_avx512_bf16() and library.ggml_cpu_has_llamafile())
+    features = _cpu_function(b"ggml_backend_get_features", ctypes.POINTER(_Feature), _POINTER)
+    listed = features(_registry().ggml_backend_reg_by_name(b"CPU"))
+    ending = next(index for index in itertools.count() if not listed[index].name)
+    names = {feature.name for feature in listed[:ending] if feature.value != b"0"}
+    return {b"AVX512_BF16", b"LLAMAFILE"} <= names
 
 
 def choose_products(companion: Companion) -> Products:
     """Choose what is fastest without losing digits of the weights."""
     if not has_bfloat16_unit():
         return Float32Products("float32: the processor has no unit for bfloat16")
+    if companion.settings.hidden < SMALLEST_HIDDEN:
+        return Float32Products("float32: the tower is small")
     if not companion.is_bfloat16:
         return Float32Products("float32: the weights have more digits than bfloat16")
     return Bfloat16Products()
@@ -123,42 +175,51 @@ class _InitParams(ctypes.Structure):
     _fields_ = [("mem_size", ctypes.c_size_t), ("mem_buffer", _POINTER), ("no_alloc", ctypes.c_bool)]
 
 
-class _Plan(ctypes.Structure):
-    """Mirror `struct ggml_cplan`."""
+class _Feature(ctypes.Structure):
+    """Mirror `struct ggml_backend_feature`."""
 
-    _fields_ = [
-        ("work_size", ctypes.c_size_t),
-        ("work_data", _POINTER),
-        ("n_threads", ctypes.c_int),
-        ("threadpool", _POINTER),
-        ("abort_callback", _POINTER),
-        ("abort_callback_data", _POINTER),
-        ("use_ref", ctypes.c_bool),
-    ]
+    _fields_ = [("name", ctypes.c_char_p), ("value", ctypes.c_char_p)]
 
 
-def _declare_base() -> Any:
-    library = load_ggml()
+def _cpu_function(name: bytes, result: Any, *arguments: Any) -> Any:
+    """Find a function of the code for this processor, which may be one library of several."""
+    registry = _registry().ggml_backend_reg_by_name(b"CPU")
+    address = _declare_ggml().ggml_backend_reg_get_proc_address(registry, name)
+    return ctypes.CFUNCTYPE(result, *arguments)(address)
+
+
+@functools.cache
+def _registry() -> Any:
+    """Declare the functions of the library that knows all backends."""
+    load_backends()
+    library = ggml_library("ggml")
+    library.ggml_backend_init_by_name.argtypes = [ctypes.c_char_p, ctypes.c_char_p]
+    library.ggml_backend_init_by_name.restype = _POINTER
+    library.ggml_backend_reg_by_name.argtypes, library.ggml_backend_reg_by_name.restype = [ctypes.c_char_p], _POINTER
+    return library
+
+
+@functools.cache
+def _declare_ggml() -> Any:
+    """Declare the functions that build graphs and compute them."""
+    library = ggml_library("ggml-base")
     pointers = {
         "ggml_init": [_InitParams],
         "ggml_new_tensor_2d": [_POINTER, ctypes.c_int, ctypes.c_int64, ctypes.c_int64],
+        "ggml_cpy": [_POINTER] * 3,
         "ggml_mul_mat": [_POINTER] * 3,
         "ggml_new_graph_custom": [_POINTER, ctypes.c_size_t, ctypes.c_bool],
+        "ggml_backend_reg_get_proc_address": [_POINTER, ctypes.c_char_p],
     }
     for name, arguments in pointers.items():
         function = getattr(library, name)
         function.argtypes, function.restype = arguments, _POINTER
-    library.ggml_build_forward_expand.argtypes, library.ggml_build_forward_expand.restype = [_POINTER] * 2, None
-    library.ggml_free.argtypes, library.ggml_free.restype = [_POINTER], None
+    without_result = {"ggml_build_forward_expand": 2, "ggml_free": 1, "ggml_backend_free": 1}
+    for name, count in without_result.items():
+        function = getattr(library, name)
+        function.argtypes, function.restype = [_POINTER] * count, None
+    library.ggml_backend_graph_compute.argtypes = [_POINTER, _POINTER]
+    library.ggml_tensor_overhead.restype = ctypes.c_size_t
     library.ggml_graph_overhead_custom.argtypes = [ctypes.c_size_t, ctypes.c_bool]
     library.ggml_graph_overhead_custom.restype = ctypes.c_size_t
-    return library
-
-
-def _declare_cpu() -> Any:
-    library = _ctypes_extensions.load_shared_library("ggml-cpu", _ggml.libggml_base_path)
-    library.ggml_graph_plan.argtypes, library.ggml_graph_plan.restype = [_POINTER, ctypes.c_int, _POINTER], _Plan
-    library.ggml_graph_compute.argtypes = [_POINTER, _POINTER]
-    library.ggml_cpu_fp32_to_bf16.argtypes = [_POINTER, _POINTER, ctypes.c_int64]
-    library.ggml_cpu_fp32_to_bf16.restype = None
     return library

@@ -11,7 +11,7 @@ from converter.ggml_types import TENSOR_TYPES, file_type
 from converter.gguf_stream import write_gguf
 from converter.row_encoding import pack_rows
 from engine.vision.companion import Companion
-from engine.vision.products import Bfloat16Products, Float32Products, choose_products, has_bfloat16_unit
+from engine.vision.products import Bfloat16Products, Float32Products, choose_products
 
 
 def rounded(values):
@@ -68,28 +68,41 @@ def written(vision_checkpoint, tmp_path):
 @pytest.mark.parametrize("kind", ["f32", "f16", "bf16", "q8_0"])
 def test_weights_are_those_of_the_file(written, kind):
     companion = written(kind)
-    stored = companion.bfloat16("v.blk.0.ffn_up.weight").astype(np.uint32) << 16
+    stored = Bfloat16Products().weights(companion, "v.blk.0.ffn_up.weight").astype(np.uint32) << 16
     wanted = companion.tensor("v.blk.0.ffn_up.weight")
     assert np.array_equal(stored.view(np.float32), rounded(wanted))
     assert np.array_equal(stored.view(np.float32), wanted) == (kind != "q8_0")
 
 
+def test_rows_of_weights_may_lie_apart(matrices):
+    given, weights = matrices
+    products = Bfloat16Products()
+    apart = np.zeros((len(weights), 96 + 32), np.uint16)
+    apart[:, :96] = products.inputs(weights)
+    together = products.multiply(products.inputs(given), products.inputs(weights))
+    assert np.array_equal(products.multiply(products.inputs(given), apart[:, :96]), together)
+
+
 @pytest.mark.parametrize(
     ("kind", "factor", "exact"),
-    [("bf16", 1, True), ("f16", 1, True), ("f16", 1.01, False), ("f32", 1, False), ("q8_0", 1, False)],
+    [
+        ("bf16", 1, True),
+        ("f16", 1, True),
+        ("f16", 2.0**-12, True),  # below f16's normal numbers
+        ("f16", 1.01, False),
+        ("f32", 1, False),
+        ("q8_0", 1, False),
+    ],
 )
-def test_bfloat16_needs_the_unit_and_weights_without_more_digits(written, kind, factor, exact):
-    companion = written(kind, factor)
-    assert companion.is_bfloat16 == exact
-    products = choose_products(companion)
-    if exact and has_bfloat16_unit():
-        assert isinstance(products, Bfloat16Products) and products.reason.startswith("bfloat16")
-    else:
-        assert isinstance(products, Float32Products) and products.reason.startswith("float32")
+def test_bfloat16_needs_weights_without_more_digits(written, kind, factor, exact):
+    assert written(kind, factor).is_bfloat16 == exact
 
 
-def test_the_companion_has_the_digits_of_its_checkpoint(vision_checkpoint):
-    checkpoint = Checkpoint(vision_checkpoint)
-    names = {kind: companion_type(file_type(kind), checkpoint).name for kind in ("f32", "bf16", "q8_0")}
-    checkpoint.close()
-    assert names == {"f32": "f32", "bf16": "bf16", "q8_0": "bf16"}
+def test_a_small_tower_is_float32(written):
+    products = choose_products(written("bf16"))
+    assert isinstance(products, Float32Products) and products.reason.startswith("float32")
+
+
+@pytest.mark.parametrize("kind", ["f32", "bf16", "q8_0"])
+def test_the_companion_is_16_bits_wide_unless_all_is_float32(kind):
+    assert companion_type(file_type(kind)).name == ("f32" if kind == "f32" else "f16")
