@@ -7,6 +7,7 @@ that lies between two attentions, without waiting for others.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -174,7 +175,7 @@ class _Group:
 
 def _longest(rows: Floats) -> float:
     """Return the greatest length of a row: no product of two rows is greater than the product of their lengths."""
-    return float(np.einsum("ij,ij->i", rows, rows).max()) ** 0.5
+    return math.sqrt(np.einsum("ij,ij->i", rows, rows).max())
 
 
 def _quick_gelu(values: Floats) -> None:
