@@ -114,7 +114,7 @@ def _to_rgb(image: Image.Image) -> Image.Image:
 def _formats() -> list[str]:
     """Return the formats that this Pillow reads, with HEIC where its plugin is installed."""
     try:
-        import pillow_heif  # type: ignore[import-not-found]
+        import pillow_heif
     except ImportError:
         pass
     else:

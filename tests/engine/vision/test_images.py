@@ -5,6 +5,7 @@ import struct
 import zlib
 
 import numpy as np
+import pillow_heif
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -14,6 +15,9 @@ from engine.errors import EngineError
 from engine.vision import images
 from engine.vision.images import decode_picture, open_picture
 from tests.engine.vision.vectors import FOLDER
+
+LOSSY = ("JPEG", "AVIF", "HEIF")
+pillow_heif.register_heif_opener()
 
 
 def saved(image, format, **options):
@@ -35,13 +39,13 @@ def code_of(data, name="sample"):
     return caught.value.code
 
 
-@pytest.mark.parametrize("format", ["PNG", "BMP", "TIFF", "WEBP", "GIF", "JPEG", "AVIF"])
+@pytest.mark.parametrize("format", ["PNG", "BMP", "TIFF", "WEBP", "GIF", "JPEG", "AVIF", "HEIF"])
 def test_every_format_gives_upright_rgb(format):
-    options = {"lossless": True} if format == "WEBP" else {"quality": 95} if format in ("JPEG", "AVIF") else {}
+    options = {"lossless": True} if format == "WEBP" else {"quality": 95} if format in LOSSY else {}
     picture = decode_picture(saved(sample(), format, **options))
     assert picture.pixels.dtype == np.uint8 and (picture.width, picture.height) == (40, 24)
     error = np.abs(picture.pixels.astype(int) - np.asarray(sample()).astype(int)).mean()
-    assert error < (20 if format == "GIF" else 6 if format in ("JPEG", "AVIF") else 1e-9)
+    assert error < (20 if format == "GIF" else 6 if format in LOSSY else 1e-9)
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
@@ -52,6 +56,15 @@ def test_exif_orientation_is_applied(orientation):
     turns = {1: None, 2: 0, 3: 3, 4: 1, 5: 5, 6: 4, 7: 6, 8: 2}
     expected = sample() if orientation == 1 else sample().transpose(Image.Transpose(turns[orientation]))
     assert np.array_equal(picture.pixels, np.asarray(expected))
+
+
+def test_a_telephones_orientation_is_applied_once():
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    picture = decode_picture(saved(sample(), "HEIF", exif=exif, quality=95))
+    expected = np.asarray(sample().transpose(Image.Transpose.ROTATE_270))
+    assert picture.pixels.shape == expected.shape
+    assert np.abs(picture.pixels.astype(int) - expected).mean() < 6
 
 
 def test_damaged_exif_does_not_spoil_the_picture():
@@ -100,7 +113,7 @@ def test_files_that_cannot_be_read_are_refused_in_words(tmp_path):
         assert caught.value.code == "picture_invalid"
 
 
-@pytest.mark.parametrize("format", ["PNG", "JPEG", "GIF", "WEBP", "TIFF", "BMP"])
+@pytest.mark.parametrize("format", ["PNG", "JPEG", "GIF", "WEBP", "TIFF", "BMP", "HEIF"])
 @pytest.mark.parametrize("part", [0.1, 0.5, 0.9])
 def test_truncated_files_are_refused(format, part):
     noise = np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8)
