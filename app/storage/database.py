@@ -4,12 +4,13 @@ import contextlib
 import sqlite3
 from collections.abc import Iterator, Sequence
 from datetime import datetime
+from errno import ENOSPC
 from pathlib import Path
 from typing import Any
 
 from app.storage import search
-from app.storage.errors import StorageError, storage_error
-from app.storage.migrations import MIGRATIONS, migrate
+from app.storage.errors import StorageError, is_damage, storage_error
+from app.storage.migrations import MIGRATIONS, migrate, refuse_newer
 from app.storage.salvage import salvage
 
 SIDE_FILES = ("", "-wal", "-shm")
@@ -68,16 +69,9 @@ def open_database(path: Path, migrations: Sequence[str] = MIGRATIONS) -> Databas
     try:
         return _open_checked(path, migrations)
     except sqlite3.Error as fault:
-        if not _is_damage(fault):
+        if not is_damage(fault):
             raise storage_error(fault) from fault
-    kept = _set_aside(path)
-    database = _open_checked(path, migrations)
-    recovered = salvage(kept, database.connection)
-    database.notice = (
-        f"The chat file was damaged. {recovered.conversations} chats with {recovered.messages} messages were "
-        f"recovered; the damaged file is kept as {kept.name}."
-    )
-    return database
+    return _open_recovered(path, migrations)
 
 
 def _open_checked(path: Path, migrations: Sequence[str]) -> Database:
@@ -87,6 +81,7 @@ def _open_checked(path: Path, migrations: Sequence[str]) -> Database:
         # One undecodable text must not make its whole chat unreadable.
         connection.text_factory = _decode
         connection.execute("PRAGMA busy_timeout = 5000")
+        refuse_newer(connection, migrations)
         connection.execute("PRAGMA journal_mode = WAL")
         # In WAL mode a commit survives a kill of the process; NORMAL leaves out the wait for the disk at each one.
         connection.execute("PRAGMA synchronous = NORMAL")
@@ -106,17 +101,50 @@ def _decode(value: bytes) -> str:
     return value.decode("utf-8", "replace")
 
 
-def _is_damage(fault: sqlite3.Error) -> bool:
-    """Tell damage of the file from a fault around it, such as a full disk or a lock."""
-    code = getattr(fault, "sqlite_errorcode", None)
-    return code is None or code & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
-
-
-def _set_aside(path: Path) -> Path:
-    """Rename the damaged database with its log, and return the new path."""
+def _open_recovered(path: Path, migrations: Sequence[str]) -> Database:
+    """Move a damaged database aside and fill a new one with what is readable of it; on a fault move it back."""
     kept = path.with_name(f"{path.name}.damaged-{datetime.now():%Y%m%d-%H%M%S}")
+    database, aside = None, False
+    try:
+        _move(path, kept)
+        aside = True
+        database = _open_checked(path, migrations)
+        recovered = salvage(kept, database.connection)
+    except (sqlite3.Error, StorageError, OSError) as fault:
+        if database is not None:
+            database.close()
+        if aside:
+            # A log of the new database must not be taken for one of the old.
+            for suffix in SIDE_FILES:
+                path.with_name(path.name + suffix).unlink(missing_ok=True)
+        _move(kept, path)
+        raise _recovery_error(fault) from fault
+    database.notice = (
+        f"The chat file was damaged. {recovered.conversations} chats with {recovered.messages} messages were "
+        f"recovered; the damaged file is kept as {kept.name}."
+    )
+    copies = sorted(path.parent.glob(f"{path.name}.v*.backup*"), key=lambda copy: copy.stat().st_mtime)
+    if copies:
+        database.notice += f" An older copy, from before an update, is {copies[-1].name}."
+    return database
+
+
+def _recovery_error(fault: Exception) -> StorageError:
+    """Say in words why a damaged database could not be recovered; it is where it was."""
+    message = "The chat file is damaged, and what is readable of it could not be saved"
+    full = getattr(fault, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL or getattr(fault, "errno", None) == ENOSPC
+    if full:
+        return StorageError("disk_full", f"{message}: the disk is full.", "Free some space and start again.")
+    return StorageError(
+        "storage_damaged",
+        f"{message} ({fault}).",
+        "Close other windows of Phidelity, check the permissions of the data folder, and start again.",
+    )
+
+
+def _move(path: Path, target: Path) -> None:
+    """Rename a database with its log."""
     for suffix in SIDE_FILES:
         source = path.with_name(path.name + suffix)
         if source.exists():
-            source.rename(kept.with_name(kept.name + suffix))
-    return kept
+            source.replace(target.with_name(target.name + suffix))

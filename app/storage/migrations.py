@@ -1,10 +1,12 @@
 """Bring a database to the current schema, one numbered step after another."""
 
+import contextlib
+import itertools
 import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
 
-from app.storage.errors import StorageError
+from app.storage.errors import StorageError, is_damage, update_error
 
 MIGRATIONS: Sequence[str] = (
     # 1: conversations, their tree of messages, drafts and model records. Times are seconds since 1970.
@@ -115,35 +117,67 @@ MIGRATIONS: Sequence[str] = (
 )
 
 
-def migrate(connection: sqlite3.Connection, path: Path, migrations: Sequence[str] = MIGRATIONS) -> None:
-    """Apply the missing migrations, each whole or not at all, after keeping a copy of `path` from before.
-
-    The copy is named after the version that it holds and stays until the user deletes it.
-    """
-    version = int(connection.execute("PRAGMA user_version").fetchone()[0])
-    if version > len(migrations):
+def refuse_newer(connection: sqlite3.Connection, migrations: Sequence[str] = MIGRATIONS) -> None:
+    """Raise `StorageError` for a database that a newer version has written; nothing is changed."""
+    if _version(connection) > len(migrations):
         raise StorageError(
             "storage_newer",
             "Your chats were saved by a newer version of Phidelity.",
             "Install that version again, or start with another profile folder.",
         )
-    if 0 < version < len(migrations):
-        _back_up(connection, path.with_name(f"{path.name}.v{version}.backup"))
-    for number in range(version + 1, len(migrations) + 1):
-        # executescript commits an open transaction first, so the transaction is part of the script.
-        script = f"BEGIN IMMEDIATE;\n{migrations[number - 1]};\nPRAGMA user_version = {number};\nCOMMIT;"
-        try:
-            connection.executescript(script)
-        except sqlite3.Error:
-            if connection.in_transaction:
-                connection.rollback()
-            raise
 
 
-def _back_up(connection: sqlite3.Connection, path: Path) -> None:
-    """Write a consistent copy of the whole database to `path`."""
-    copy = sqlite3.connect(path)
+def migrate(connection: sqlite3.Connection, path: Path, migrations: Sequence[str] = MIGRATIONS) -> None:
+    """Apply the missing migrations, all or none, after keeping a copy of `path` from before.
+
+    The copy is named after the version that it holds and stays until the user deletes it. Raise `StorageError` when
+    the database cannot be updated, which leaves it as it was; a fault of SQLite when it is damaged.
+    """
+    version = _version(connection)
+    if version == len(migrations):
+        return
+    copy = None
     try:
-        connection.backup(copy)
+        if version > 0:
+            copy = _back_up(connection, path, version)
+        _apply(connection, version, migrations)
+    except (sqlite3.Error, OSError) as fault:
+        if copy is not None:
+            copy.unlink(missing_ok=True)
+        if (version == 0 and isinstance(fault, sqlite3.Error)) or is_damage(fault):
+            raise
+        raise update_error(fault) from fault
+
+
+def _version(connection: sqlite3.Connection) -> int:
+    return int(connection.execute("PRAGMA user_version").fetchone()[0])
+
+
+def _apply(connection: sqlite3.Connection, version: int, migrations: Sequence[str]) -> None:
+    """Run the missing migrations in one transaction."""
+    steps = ";\n".join(migrations[version:])
+    # executescript commits an open transaction first, so the transaction is part of the script.
+    script = f"BEGIN IMMEDIATE;\n{steps};\nPRAGMA user_version = {len(migrations)};\nCOMMIT;"
+    try:
+        connection.executescript(script)
     finally:
-        copy.close()
+        if connection.in_transaction:
+            connection.rollback()
+
+
+def _back_up(connection: sqlite3.Connection, path: Path, version: int) -> Path:
+    """Write a consistent copy of the whole database beside it, under a name that is free, and return its path."""
+    stem = f"{path.name}.v{version}.backup"
+    names = itertools.chain([stem], (f"{stem}-{number}" for number in itertools.count(2)))
+    out = next(target for name in names if not (target := path.with_name(name)).exists())
+    partial = path.with_name(f"{path.name}.backup.part")
+    partial.unlink(missing_ok=True)
+    try:
+        with contextlib.closing(sqlite3.connect(partial)) as copy:
+            connection.backup(copy)
+            # As one file, without a log beside it, it can be read from anywhere.
+            copy.execute("PRAGMA journal_mode = DELETE")
+        return partial.replace(out)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise

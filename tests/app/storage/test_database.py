@@ -120,3 +120,51 @@ def test_a_truncated_file_gives_back_its_beginning(tmp_path: Path) -> None:
     again = open_database(path)
     assert again.notice is None
     again.close()
+
+
+def damage(path: Path) -> bytes:
+    """Overwrite the middle of a file and return what it holds then."""
+    content = bytearray(path.read_bytes())
+    page = len(content) // 2 // 4096 * 4096
+    content[page : page + 3 * 4096] = b"\xa5" * (3 * 4096)
+    path.write_bytes(content)
+    return bytes(content)
+
+
+def test_a_copy_from_before_an_update_is_named_after_damage(tmp_path: Path) -> None:
+    path = tmp_path / "phidelity.db"
+    fill(path)
+    (tmp_path / "phidelity.db.v2.backup").write_bytes(path.read_bytes())
+    damage(path)
+    database = open_database(path)
+    assert database.notice is not None
+    assert database.notice.endswith("An older copy, from before an update, is phidelity.db.v2.backup.")
+    database.close()
+
+
+def test_a_damaged_file_stays_in_its_place_when_the_disk_is_full(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "phidelity.db"
+    fill(path)
+    damaged = damage(path)
+    connect = sqlite3.connect
+    limits = iter([1 << 20, 60, 1 << 20])  # of the damaged file, the new one, and the damaged one as a source
+
+    def limited(*arguments: object, **options: object) -> sqlite3.Connection:
+        connection = connect(*arguments, **options)
+        connection.execute(f"PRAGMA max_page_count = {next(limits)}")
+        return connection
+
+    monkeypatch.setattr(sqlite3, "connect", limited)
+    with pytest.raises(StorageError) as caught:
+        open_database(path)
+    monkeypatch.undo()
+    assert caught.value.code == "disk_full"
+    assert "damaged" in caught.value.message
+    assert path.read_bytes() == damaged
+    assert [file.name for file in tmp_path.iterdir()] == ["phidelity.db"]
+    database = open_database(path)
+    assert database.notice is not None
+    assert len(Conversations(database).page(100)) > 20
+    database.close()
