@@ -1,11 +1,11 @@
 """Run the program as its users do, in a process of its own."""
 
 import os
-import signal
 import sqlite3
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import psutil
@@ -95,8 +95,10 @@ def test_a_profile_of_a_newer_version_is_refused_in_one_line(tmp_path: Path) -> 
 
 
 @pytest.mark.usefixtures("starter")
-@pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGTERM])
-def test_what_was_shown_survives_the_end_of_the_window(tmp_path: Path, end: signal.Signals) -> None:
+@pytest.mark.parametrize("end", [subprocess.Popen.kill, subprocess.Popen.terminate])
+def test_what_was_shown_survives_the_end_of_the_window(
+    tmp_path: Path, end: Callable[[subprocess.Popen[bytes]], None]
+) -> None:
     environment = {**os.environ, "QT_QPA_PLATFORM": "offscreen"}
     window = subprocess.Popen([sys.executable, "-c", CHATTING, str(tmp_path)], cwd=ROOT, env=environment)
     try:
@@ -104,7 +106,7 @@ def test_what_was_shown_survives_the_end_of_the_window(tmp_path: Path, end: sign
         children = psutil.Process(window.pid).children(recursive=True)
         assert children
     finally:
-        window.send_signal(end)
+        end(window)
         window.wait(30)
     _, alive = psutil.wait_procs(children, timeout=20)
     assert alive == []
