@@ -59,7 +59,8 @@ def write_manifest(folder: Path) -> None:
 
 def write_sums(files: Iterable[Path], out: Path) -> None:
     """Write a file that `sha256sum --check` reads."""
-    out.write_text("".join(f"{sha256(path)}  {path.name}\n" for path in sorted(files)), "utf-8")
+    lines = "".join(f"{sha256(path)}  {path.name}\n" for path in sorted(files))
+    out.write_text(lines, "utf-8", newline="\n")
 
 
 def sha256(path: Path) -> str:
