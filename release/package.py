@@ -1,4 +1,4 @@
-"""Build the installed program and its packages on Linux: `python -m release.package`. Results lie in dist/.
+"""Build the installed program and its packages on this system: `python -m release.package`. Results lie in dist/.
 
 The environment must hold requirements/app.lock and pyinstaller, and llama.cpp built with GGML_NATIVE=OFF,
 GGML_BACKEND_DL=ON and GGML_CPU_ALL_VARIANTS=ON, so that the program runs on every processor.
@@ -17,13 +17,12 @@ from release.archive import write_archive
 from release.components import ROOT
 from release.debian import write_deb
 from release.folder import DIST, STABLE, complete, platform_name, source_date, write_manifest, write_sums
+from release.macos import packages as macos
+from release.windows import packages as windows
 
 
 def main() -> int:
     """Build, complete, pack and test; return the exit status."""
-    if sys.platform != "linux":
-        print("Packages are made on Linux only so far.", file=sys.stderr)
-        return 2
     program = build()
     complete(program)
     write_manifest(program)
@@ -33,7 +32,8 @@ def main() -> int:
     write_sums(files, DIST / f"SHA256SUMS-{platform_name()}.txt")
     for file in files:
         print(f"{file.name}: {file.stat().st_size / 1e6:.0f} MB", flush=True)
-    return subprocess.call([sys.executable, "-m", "release.smoke", str(program)], cwd=ROOT)
+    used = macos.programs_folder(program) if sys.platform == "darwin" else program
+    return subprocess.call([sys.executable, "-m", "release.smoke", str(used)], cwd=ROOT)
 
 
 def build() -> Path:
@@ -48,7 +48,11 @@ def build() -> Path:
 
 
 def pack(program: Path) -> list[Path]:
-    """Make the archive, and the Debian package where its tools are."""
+    """Make the packages of this system; on Linux the archive, and the Debian package where its tools are."""
+    if sys.platform == "win32":
+        return windows.write_packages(program, DIST, source_date())
+    if sys.platform == "darwin":
+        return macos.write_packages(program, DIST, source_date())
     name = f"phidelity-{VERSION}-{platform_name()}"
     files = [write_archive(program, DIST / f"{name}.tar.gz", source_date())]
     if shutil.which("dpkg-deb"):

@@ -35,6 +35,11 @@ def write_packages(program: Path, out_folder: Path, date: int) -> list[Path]:
     return [image]
 
 
+def programs_folder(program: Path) -> Path:
+    """Give the folder of the application that has the programs, beside the program's own folder."""
+    return program.with_name(NAME) / "Contents" / "MacOS"
+
+
 def identity() -> str:
     """Give whom the application is signed for."""
     return os.environ.get(IDENTITY, "") or NO_ONE

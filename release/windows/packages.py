@@ -12,7 +12,6 @@ from pathlib import Path
 from engine.version import VERSION
 from release.components import ROOT
 from release.folder import platform_name
-from release.icons import write_ico
 from release.windows.signing import sign, signing_command
 from release.windows.version_resource import version_numbers
 
@@ -28,6 +27,8 @@ def write_packages(program: Path, out_folder: Path, date: int) -> list[Path]:
     if compiler is None:
         print("Inno Setup is not installed: no installer is made.", flush=True)
         return files
+    from release.icons import write_ico  # Qt, which only drawing needs
+
     icon = write_ico(ROOT / "build" / "icons" / "phidelity.ico")
     subprocess.run(installer_command(compiler, program, out_folder, f"{name}-setup", icon), check=True)
     return [*files, out_folder / f"{name}-setup.exe"]
