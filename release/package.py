@@ -1,4 +1,4 @@
-"""Build the installed program and its packages on this system: `python -m release.package`. Results lie in dist/.
+"""Build the installed program and its packages on Linux: `python -m release.package`. Results lie in dist/.
 
 The environment must hold requirements/app.lock and pyinstaller, and llama.cpp built with GGML_NATIVE=OFF,
 GGML_BACKEND_DL=ON and GGML_CPU_ALL_VARIANTS=ON, so that the program runs on every processor.
@@ -32,8 +32,7 @@ def main() -> int:
     write_sums(files, DIST / f"SHA256SUMS-{platform_name()}.txt")
     for file in files:
         print(f"{file.name}: {file.stat().st_size / 1e6:.0f} MB", flush=True)
-    used = macos.programs_folder(program) if sys.platform == "darwin" else program
-    return subprocess.call([sys.executable, "-m", "release.smoke", str(used)], cwd=ROOT)
+    return subprocess.call([sys.executable, "-m", "release.smoke", str(program)], cwd=ROOT)
 
 
 def build() -> Path:

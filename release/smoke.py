@@ -21,6 +21,7 @@ from pathlib import Path
 import psutil
 
 from release.components import ROOT
+from release.macos.packages import programs_folder
 
 SECONDS = 240
 START_RUNS = 4
@@ -87,7 +88,7 @@ class Installed:
 
 def main(arguments: list[str]) -> int:
     """Run every step and return the exit status."""
-    folder = Path(arguments[0]).absolute()
+    folder = used_folder(Path(arguments[0]).absolute())
     with tempfile.TemporaryDirectory(prefix="phidelity-smoke-") as temporary, screen() as display:
         installed = Installed(folder, Path(temporary) / "home", display)
         installed.home.mkdir()
@@ -98,6 +99,11 @@ def main(arguments: list[str]) -> int:
             print(f"smoke: {failure}", file=sys.stderr)
             return 1
     return 0
+
+
+def used_folder(program: Path) -> Path:
+    """Give the folder of the programs that a user starts: on macOS they are in the application beside the folder."""
+    return programs_folder(program) if sys.platform == "darwin" else program
 
 
 def answer_in_the_window(installed: Installed) -> str:

@@ -45,6 +45,11 @@ def identity() -> str:
     return os.environ.get(IDENTITY, "") or NO_ONE
 
 
+def codesign_identity() -> str | None:
+    """Give the same in the words of PyInstaller, for which nobody is nothing."""
+    return os.environ.get(IDENTITY) or None
+
+
 def lay_out(application: Path, date: int) -> Path:
     """Make the folder that the disk image shows: the application, and where it is to be dropped."""
     folder = ROOT / "build" / "dmg"

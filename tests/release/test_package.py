@@ -15,8 +15,3 @@ def test_other_systems_make_their_own(system: str, module, tmp_path: Path, monke
     monkeypatch.setattr(module, "write_packages", lambda *arguments: called.append(arguments) or [tmp_path])
     assert package.pack(tmp_path / "phidelity") == [tmp_path]
     assert called == [(tmp_path / "phidelity", package.DIST, package.source_date())]
-
-
-def test_the_application_of_macos_is_what_is_tested() -> None:
-    folder = package.macos.programs_folder(Path("dist/phidelity"))
-    assert folder == Path("dist/Phidelity.app/Contents/MacOS")

@@ -10,6 +10,7 @@ from release.macos.application import ENTITLEMENTS
 from release.macos.packages import (
     IDENTITY,
     NO_ONE,
+    codesign_identity,
     identity,
     image_command,
     image_signing_commands,
@@ -32,6 +33,7 @@ def test_the_seal_is_checked_after_it_is_made() -> None:
 def test_for_no_one_nothing_is_hardened_stamped_or_sent(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(IDENTITY, raising=False)
     assert identity() == NO_ONE
+    assert codesign_identity() is None
     seal, _ = signing_commands(APPLICATION, NO_ONE)
     assert "--timestamp" not in seal
     assert "runtime" not in seal
