@@ -26,6 +26,7 @@ from app.training.page import TrainingPage
 from app.training.run_queue import RunQueue
 from app.window.frame import MainWindow
 from engine.library.folders import default_cache_dir
+from engine.protocol import Adapter
 
 MODELS, TRAINING, SETTINGS = "models", "training", "settings"
 
@@ -122,7 +123,7 @@ class OtherPages(QObject):
         if not adapter or state.path != str(path) or state.kind not in ("ready", "loading"):
             self._chat.models.load(str(path))
         self._chat.new_chat()
-        self._chat.use_adapter(adapter)
+        self._chat.own.use_adapters([Adapter(adapter)] if adapter else [])
         self._find_adapters()
         self.composer_requested.emit()
 

@@ -7,7 +7,7 @@ from typing import Any
 from PySide6.QtCore import Qt, QTimer, Signal
 from PySide6.QtWidgets import QHBoxLayout, QScrollArea, QVBoxLayout, QWidget
 
-from app.chat.adapter_row import AdapterRow
+from app.chat.adapter_list import AdapterList
 from app.engine_bridge import EngineState
 from app.settings import PRESETS
 from app.widgets.bars import LabelledSlider, ThinProgress, ValueRow
@@ -28,7 +28,7 @@ class ChatPanel(QScrollArea):
 
     sampling_changed = Signal(dict)
     system_prompt_changed = Signal(str)
-    adapter_changed = Signal(str, float)
+    adapters_changed = Signal(tuple)
 
     def __init__(self, parent: QWidget | None = None) -> None:
         """Make the panel."""
@@ -49,8 +49,8 @@ class ChatPanel(QScrollArea):
         self._memory = ValueRow(self.tr("Memory"))
         self._memory_bar = ThinProgress(self.tr("Memory in use"))
         self._context = ValueRow(self.tr("Context"))
-        self.adapter = AdapterRow()
-        self.adapter.changed.connect(self.adapter_changed)
+        self.adapters = AdapterList()
+        self.adapters.changed.connect(self.adapters_changed)
         self._prepare()
         self._lay_out()
 
@@ -137,7 +137,7 @@ class ChatPanel(QScrollArea):
         layout.addWidget(self._memory)
         layout.addWidget(self._memory_bar)
         layout.addWidget(self._context)
-        layout.addWidget(self.adapter)
+        layout.addWidget(self.adapters)
         layout.addSpacing(4)
         layout.addWidget(Hairline())
         layout.addWidget(WrappedLabel(self.tr("Everything stays on this computer."), "small"))

@@ -1,8 +1,7 @@
 """Connect the chat page with the storage and the engine."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 from PySide6.QtCore import QObject, QTimer, Signal
 
@@ -12,15 +11,15 @@ from app.chat.generation import Generation
 from app.chat.judgement import Judgement
 from app.chat.model_controller import ModelController
 from app.chat.outcome import Remedy
+from app.chat.own_values import OwnValues
 from app.chat.page import ChatPage
 from app.chat.picture_controller import PictureController
 from app.chat.services import ChatServices
-from app.chat.turns import adapter_of, detail_of, made_with_of, sampling_of, shown_sampling, turns_of
+from app.chat.turns import adapters_of, made_with_of, sampling_of, turns_of
 from app.storage.conversations import Conversation, title_from
 from app.storage.errors import StorageError
 from app.storage.messages import Message
-from engine.pictures.stored_picture import DETAIL_CROPS, Detail
-from engine.protocol import Adapter, Chat, CountResult
+from engine.protocol import Chat, CountResult
 from engine.protocol import Message as Turn
 
 DRAFT_PAUSE_MS = 300
@@ -42,14 +41,12 @@ class ChatController(QObject):
         self.pictures = PictureController(page, services, self.models)
         self.actions = ConversationActions(services, page)
         self.judgement = Judgement(page, services)
+        self.own = OwnValues(page, services, self.pictures, lambda: self._current)
         self._page = page
         self._chats = chats
         self._services = services
         self._current: Conversation | None = None
         self._path: list[Message] = []
-        # What was chosen in the panel before the first message made the chat.
-        self._new_prompt = ""
-        self._new_sampling: dict[str, Any] = {}
         self._generations: dict[int, Generation] = {}
         self._draft_pause = QTimer(self, singleShot=True, interval=DRAFT_PAUSE_MS)
         self._draft_pause.timeout.connect(self.save_draft)
@@ -72,7 +69,7 @@ class ChatController(QObject):
     def new_chat(self) -> None:
         """Show an empty chat."""
         self.save_draft()
-        self._new_prompt, self._new_sampling = "", {}
+        self.own.begin()
         self._show(None)
 
     def open(self, conversation_id: int) -> None:
@@ -112,11 +109,6 @@ class ChatController(QObject):
 
     def _send_draft(self) -> None:
         self.send(self._page.composer.text().strip())
-
-    def use_adapter(self, path: str, scale: float = 1.0) -> None:
-        """Let the answers of the chat that is shown be written with an adapter."""
-        self._set_adapter(path, scale)
-        self._show_panel()
 
     def stop(self) -> None:
         """End the answer that is being written in the chat that is shown, and send nothing by itself."""
@@ -174,9 +166,8 @@ class ChatController(QObject):
         """Make the chat of a first message."""
         conversations = self._services.conversations
         path = self._services.bridge.state.path or None
-        created = conversations.create(title_from(text), model=path, system_prompt=self._new_prompt)
-        if self._new_sampling:
-            conversations.set_sampling(created.id, self._new_sampling)
+        created = conversations.create(title_from(text), model=path, system_prompt=self.own.system_prompt)
+        self.own.give_to(created.id)
         conversations.save_draft(None, "")
         self._services.pictures.save_draft(None, ())
         self._current = conversations.get(created.id)
@@ -199,10 +190,9 @@ class ChatController(QObject):
             made_with=made_with_of(services.settings.values, fresh.sampling),
         )
         self._reload()
-        request = Chat(self._turns(fresh), sampling, max_tokens, num_crops=self._num_crops())
+        request = Chat(self._turns(fresh), sampling, max_tokens, num_crops=self.own.num_crops)
         notices = self.pictures.notices(self._path)
-        path, scale = adapter_of(fresh.sampling)
-        answering = services.bridge.chat(request, (Adapter(path, scale),) if path else ())
+        answering = services.bridge.chat(request, adapters_of(fresh.sampling))
         generation = Generation(services.bridge, services.messages, answering, answer.id, notices)
         transcript = self._page.transcript
         if notices:
@@ -221,13 +211,6 @@ class ChatController(QObject):
         """Return what the model is told of the chat that is shown; one that sees no pictures gets the words alone."""
         with_pictures = self.models.sees_pictures is not False
         return turns_of(conversation.system_prompt, self._path, with_pictures=with_pictures)
-
-    def _num_crops(self) -> int:
-        return DETAIL_CROPS[detail_of(self._services.settings.values, self._own_values())]
-
-    def _own_values(self) -> Mapping[str, Any]:
-        """Return the values that are set for the chat that is shown."""
-        return self._current.sampling if self._current else self._new_sampling
 
     def _ended(self, conversation_id: int, generation: Generation) -> None:
         """Show how an answer ended, if its chat is the one that is shown."""
@@ -258,7 +241,7 @@ class ChatController(QObject):
         self.pictures.show_draft(conversation_id)
         self._draft_pause.stop()
         self._page.top_bar.set_has_chat(conversation is not None)
-        self._show_panel()
+        self.own.show()
         self._reload()
         self._chats.set_current(conversation_id)
         self._show_tokens()
@@ -272,13 +255,6 @@ class ChatController(QObject):
         self._page.top_bar.set_has_chat(self._current is not None)
         self.pictures.note_chat(any(message.pictures for message in self._path))
         self._show_busy()
-
-    def _show_panel(self) -> None:
-        values, own = self._services.settings.values, self._own_values()
-        self._page.panel.set_sampling(shown_sampling(values, own))
-        self._page.panel.adapter.set_chosen(*adapter_of(own))
-        self.pictures.set_detail(detail_of(values, own))
-        self._page.panel.set_system_prompt(self._current.system_prompt if self._current else self._new_prompt)
 
     def _show_busy(self) -> None:
         busy = self._busy()
@@ -300,7 +276,7 @@ class ChatController(QObject):
                 meter.set_tokens(result.prompt_tokens, result.context)
 
         if turns:
-            self._services.bridge.count(turns, self._num_crops(), show)
+            self._services.bridge.count(turns, self.own.num_crops, show)
 
     def _generation(self) -> Generation | None:
         return self._generations.get(self._current.id) if self._current else None
@@ -308,28 +284,9 @@ class ChatController(QObject):
     def _busy(self) -> bool:
         return self._generation() is not None
 
-    def _set_adapter(self, path: str, scale: float) -> None:
-        self._set_sampling({"adapter": path, "adapter_scale": scale})
-
-    def _set_sampling(self, sampling: dict[str, Any]) -> None:
-        own = {**self._own_values(), **sampling}
-        if self._current is None:
-            self._new_sampling = own
-            return
-        self._services.conversations.set_sampling(self._current.id, own)
-        self._current = self._services.conversations.get(self._current.id)
-
-    def _set_detail(self, detail: Detail) -> None:
-        self._set_sampling({"picture_detail": detail})
-        self.pictures.set_detail(detail)
-        self._show_tokens()
-
-    def _set_system_prompt(self, text: str) -> None:
-        if self._current is None:
-            self._new_prompt = text
-            return
-        self._services.conversations.set_system_prompt(self._current.id, text)
-        self._current = self._services.conversations.get(self._current.id)
+    def _read_current(self) -> None:
+        if self._current is not None:
+            self._current = self._services.conversations.get(self._current.id)
 
     def _apply_remedy(self, message_id: int, remedy: Remedy) -> None:
         match remedy:
@@ -348,7 +305,7 @@ class ChatController(QObject):
 
     def _chat_changed(self, conversation_id: int) -> None:
         if self._current is not None and self._current.id == conversation_id:
-            self._current = self._services.conversations.get(conversation_id)
+            self._read_current()
         self._chats.refresh()
 
     def _chat_trashed(self, conversation_id: int) -> None:
@@ -368,13 +325,11 @@ class ChatController(QObject):
         page.composer.stop_requested.connect(self.stop)
         page.composer.edit_last_requested.connect(self._edit_last)
         page.composer.text_changed.connect(self._draft_pause.start)
-        page.composer.tray.detail_chosen.connect(self._set_detail)
+        self.own.stored.connect(self._read_current)
+        self.own.detail_changed.connect(self._show_tokens)
         self.pictures.changed.connect(self._draft_pause.start)
         self.pictures.ready_to_send.connect(self._send_draft)
         self.pictures.models_requested.connect(self.models_requested)
-        page.panel.sampling_changed.connect(self._set_sampling)
-        page.panel.adapter_changed.connect(self._set_adapter)
-        page.panel.system_prompt_changed.connect(self._set_system_prompt)
         page.empty_state.prompt_chosen.connect(self.send)
         page.empty_state.import_requested.connect(self.models_requested)
         asks = page.transcript.asks

@@ -83,7 +83,7 @@ class ModelController(QObject):
         """Offer the adapters that fit the model in the file `path`, if that is still the loaded one."""
         state = self._services.bridge.state
         if state.kind == "ready" and state.path == path:
-            self._page.panel.adapter.set_choices(cards)
+            self._page.panel.adapters.set_choices(cards)
 
     def load(self, path: str) -> None:
         """Load a model with the settings as they are now."""
@@ -135,6 +135,6 @@ class ModelController(QObject):
             self._services.records.note_use(Path(state.path))
             self.ready.emit()
         if state.kind != "ready":
-            self._page.panel.adapter.set_choices(None)
+            self._page.panel.adapters.set_choices(None)
         self._shown_kind = state.kind
         self.changed.emit()

@@ -4,13 +4,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 from app.settings import Values
 from app.storage.messages import Message
 from engine.errors import EngineError
 from engine.pictures.stored_picture import Detail
-from engine.protocol import MAX_ADAPTER_SCALE, Role, Sampling
+from engine.protocol import MAX_ADAPTER_SCALE, Adapter, Role, Sampling
 from engine.protocol import Message as Turn
 
 # What a chat may set for itself; everything else comes from the settings.
@@ -69,21 +69,33 @@ def shown_sampling(values: Values, own: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def made_with_of(values: Values, own: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what an answer is made with besides its model, to be kept with it: sampling values and adapter."""
-    path, scale = adapter_of(own)
-    adapter = {"adapter": Path(path).name, "adapter_scale": scale} if path else {}
-    return {**shown_sampling(values, own), **adapter}
+    """Return what an answer is made with besides its model, to be kept with it: sampling values and adapters."""
+    used = [{"name": Path(adapter.path).name, "scale": adapter.scale} for adapter in adapters_of(own)]
+    return {**shown_sampling(values, own), **({"adapters": used} if used else {})}
 
 
-def adapter_of(own: Mapping[str, Any]) -> tuple[str, float]:
-    """Return the file and the strength of the adapter that a chat has chosen; an empty path is none."""
-    path, scale = own.get("adapter"), own.get("adapter_scale", 1.0)
-    if not isinstance(path, str) or not path or not _is_number(scale) or abs(scale) > MAX_ADAPTER_SCALE:
-        return "", 1.0
-    return path, float(scale)
+def adapters_of(own: Mapping[str, Any]) -> tuple[Adapter, ...]:
+    """Return the adapters that a chat has chosen; what is damaged is left out, a file comes once."""
+    stored = own.get("adapters", [{"path": own.get("adapter"), "scale": own.get("adapter_scale", 1.0)}])
+    read = [_adapter(each) for each in stored] if isinstance(stored, list) else []
+    return tuple({adapter.path: adapter for adapter in read if adapter is not None}.values())
 
 
-def _is_number(value: object) -> bool:
+def with_adapters(own: Mapping[str, Any], adapters: Sequence[Adapter]) -> dict[str, Any]:
+    """Return a chat's own values with these adapters in place of its former ones."""
+    kept = {name: value for name, value in own.items() if name not in ("adapter", "adapter_scale")}
+    return {**kept, "adapters": [{"path": adapter.path, "scale": adapter.scale} for adapter in adapters]}
+
+
+def _adapter(stored: object) -> Adapter | None:
+    values = stored if isinstance(stored, dict) else {}
+    path, scale = values.get("path"), values.get("scale")
+    if not isinstance(path, str) or not path or not _is_number(scale) or not abs(scale) <= MAX_ADAPTER_SCALE:
+        return None
+    return Adapter(path, float(scale))
+
+
+def _is_number(value: object) -> TypeGuard[float]:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 

@@ -98,13 +98,22 @@ class LabelledSlider(QWidget):
     value_changed = Signal(float)
 
     def __init__(
-        self, name: str, minimum: float, maximum: float, step: float, decimals: int = 2, parent: QWidget | None = None
+        self,
+        name: str,
+        minimum: float,
+        maximum: float,
+        step: float,
+        decimals: int = 2,
+        parent: QWidget | None = None,
+        *,
+        trailing: QWidget | None = None,
     ) -> None:
-        """Make a slider that moves in steps and shows the number with up to `decimals` digits."""
+        """Make a slider that moves in steps and shows the number with up to `decimals` digits, `trailing` behind it."""
         super().__init__(parent)
         self._minimum = minimum
         self._step = step
         self._decimals = decimals
+        self._name = ElidedLabel(name, "muted")
         self._number = Label()
         self._slider = _Slider(Qt.Orientation.Horizontal)
         self._slider.setAccessibleName(name)
@@ -113,7 +122,11 @@ class LabelledSlider(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(2)
-        layout.addLayout(_row(Label(name, "muted"), self._number))
+        head = _row(self._name, self._number)
+        if trailing is not None:
+            head.setContentsMargins(0, 0, -4, 0)
+            head.addWidget(trailing)
+        layout.addLayout(head)
         layout.addWidget(self._slider)
         self._show_number()
 
@@ -127,6 +140,11 @@ class LabelledSlider(QWidget):
         self._slider.setValue(round((value - self._minimum) / self._step))
         self._slider.blockSignals(blocked)
         self._show_number()
+
+    def set_name(self, name: str, accessible_name: str) -> None:
+        """Show another name, and another one for screen readers."""
+        self._name.setText(name)
+        self._slider.setAccessibleName(accessible_name)
 
     def _moved(self) -> None:
         self._show_number()
@@ -161,7 +179,7 @@ def _row(left: QWidget, right: QWidget) -> QHBoxLayout:
     layout = QHBoxLayout()
     layout.setSpacing(8)
     layout.addWidget(left)
-    if not isinstance(right, ElidedLabel):
+    if not isinstance(left, ElidedLabel) and not isinstance(right, ElidedLabel):
         layout.addStretch()
     layout.addWidget(right)
     return layout

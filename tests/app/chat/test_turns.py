@@ -3,12 +3,23 @@
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from app.chat.outcome import Outcome, outcome_of
-from app.chat.turns import adapter_of, detail_of, missing_pictures, sampling_of, shown_sampling, turns_of
+from app.chat.turns import (
+    adapters_of,
+    detail_of,
+    missing_pictures,
+    sampling_of,
+    shown_sampling,
+    turns_of,
+    with_adapters,
+)
 from app.settings import Values
 from app.storage.messages import AnswerStats, Message
 from app.storage.pictures import AttachedPicture
 from engine.pictures.stored_picture import StoredPicture
+from engine.protocol import Adapter
 from engine.protocol import Message as Turn
 
 
@@ -86,13 +97,35 @@ def test_a_chats_own_values_come_before_the_settings() -> None:
     assert sampling_of(values, {"temperature": -5, "max_tokens": -1}) == (values.sampling(), 100)
 
 
-def test_the_adapter_of_a_chat_is_kept_beside_its_values() -> None:
-    own = {"temperature": 1.0, "adapter": "bot.gguf", "adapter_scale": 0.5}
-    assert adapter_of(own) == ("bot.gguf", 0.5)
+def test_the_adapters_of_a_chat_are_kept_beside_its_values() -> None:
+    own = with_adapters({"temperature": 1.0}, [Adapter("bot.gguf", 0.5), Adapter("poet.gguf")])
+    assert adapters_of(own) == (Adapter("bot.gguf", 0.5), Adapter("poet.gguf", 1.0))
     assert sampling_of(Values(), own)[0].temperature == 1.0
-    for damaged in ({}, {"adapter": 3}, {"adapter": ""}, {"adapter": "a", "adapter_scale": "big"}):
-        assert adapter_of(damaged) == ("", 1.0)
-    assert adapter_of({"adapter": "a", "adapter_scale": 1e9}) == ("", 1.0)
+    assert adapters_of(with_adapters(own, [])) == ()
+
+
+def test_a_chat_of_before_there_were_several_keeps_its_adapter() -> None:
+    own = {"temperature": 1.0, "adapter": "bot.gguf", "adapter_scale": 0.5}
+    assert adapters_of(own) == (Adapter("bot.gguf", 0.5),)
+    assert adapters_of({"adapter": "bot.gguf"}) == (Adapter("bot.gguf"),)
+    assert with_adapters(own, [Adapter("a")]) == {"temperature": 1.0, "adapters": [{"path": "a", "scale": 1.0}]}
+
+
+@pytest.mark.parametrize(
+    "damaged",
+    [
+        {},
+        {"adapter": 3},
+        {"adapter": ""},
+        {"adapter": "a", "adapter_scale": "big"},
+        {"adapter": "a", "adapter_scale": 1e9},
+        {"adapter": "a", "adapter_scale": float("nan")},
+        {"adapters": 3},
+        {"adapters": ["a", None, {"path": "a"}, {"path": 1, "scale": 1.0}]},
+    ],
+)
+def test_damaged_adapters_are_left_out(damaged: dict[str, object]) -> None:
+    assert adapters_of(damaged) == ()
 
 
 def test_how_an_answer_ended_is_told_in_words() -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from app.application import Application
 from app.widgets.labels import Label
 from engine.library.folders import starter_path
+from engine.protocol import Adapter
 from tests.app.window.conftest import Opener
 
 ROOT = Path(__file__).parents[3]
@@ -35,9 +36,9 @@ def test_an_adapter_is_used_in_a_new_chat(open_window: Opener, tmp_path: Path) -
     application.others.training.chat_requested.emit(starter_path(), adapter)
     assert application.bridge.state.path == str(starter_path())
     assert application.chat.current is None
-    assert application.chat._own_values()["adapter"] == adapter
+    assert application.chat.own.adapters == (Adapter(adapter),)
     application.others.training.chat_requested.emit(starter_path(), "")
-    assert not application.chat._own_values().get("adapter")
+    assert application.chat.own.adapters == ()
 
 
 def test_the_page_brings_nothing_heavy_into_the_window() -> None:
