@@ -26,6 +26,7 @@ from app.training.page import TrainingPage
 from app.training.run_queue import RunQueue
 from app.window.frame import MainWindow
 from engine.library.folders import default_cache_dir
+from engine.pictures.stored_picture import detail_for
 from engine.protocol import Adapter
 
 MODELS, TRAINING, SETTINGS = "models", "training", "settings"
@@ -118,12 +119,15 @@ class OtherPages(QObject):
         if self._bridge.state.kind == "ready":
             self._models.find_adapters(Path(path), lambda cards: self._chat.models.set_adapters(path, cards))
 
-    def _chat_with(self, path: Path, adapter: str = "") -> None:
+    def _chat_with(self, path: Path, adapter: str = "", num_crops: int = 0) -> None:
         state = self._bridge.state
         if not adapter or state.path != str(path) or state.kind not in ("ready", "loading"):
             self._chat.models.load(str(path))
         self._chat.new_chat()
         self._chat.own.use_adapters([Adapter(adapter)] if adapter else [])
+        if num_crops:
+            self._chat.own.set_detail(detail_for(num_crops))
+        self._chat.models.see_with(self._chat.own.companion)
         self._find_adapters()
         self.composer_requested.emit()
 

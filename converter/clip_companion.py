@@ -8,7 +8,6 @@ The tower is laid out for the LLaVA graph of llama.cpp's `mtmd` library, which c
 """
 
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,7 +22,6 @@ from converter.lazy_tensors import ArrayRows, JoinedRows, RowSource, slice_rows
 from converter.metadata import CONVERTER_VERSION, SOURCE_ARCHITECTURE_KEY, SOURCE_NAME_KEY, VERSION_KEY, Metadata
 from converter.row_encoding import pack_rows
 
-SUFFIX = ".mmproj.gguf"
 HD_TRANSFORM_ORDER_KEY = "phidelity.vision.hd_transform_order"
 NUM_CROPS_KEY = "phidelity.vision.num_crops"
 HD_TRANSFORM_ORDERS = ("sub_glb", "glb_sub")
@@ -46,11 +44,6 @@ _LAYER_TENSORS = {
     "ffn_up": "mlp.fc1",
     "ffn_down": "mlp.fc2",
 }
-
-
-def companion_path(model: Path) -> Path:
-    """Return where the companion of the model file `model` lies: NAME.mmproj.gguf beside NAME.gguf."""
-    return model.with_name(model.name.removesuffix(".gguf") + SUFFIX)
 
 
 def companion_type(kind: FileType) -> FileType:

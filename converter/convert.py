@@ -9,7 +9,8 @@ from pathlib import Path
 from converter.architectures import phi3, phi3_v, phi3small, phimoe
 from converter.base_fingerprint import fingerprint
 from converter.checkpoint import Checkpoint
-from converter.clip_companion import companion_file, companion_path, companion_type
+from converter.clip_companion import companion_file, companion_type
+from converter.companion_path import companion_path
 from converter.errors import ConversionError
 from converter.ggml_types import FileType, file_type
 from converter.gguf_files import FileToWrite, write_files

@@ -92,10 +92,14 @@ class AdapterList(QWidget):
         menu = self._add.menu()
         menu.clear()
         used = {adapter.path for adapter in self._chosen}
+        sees = any(card.companion is not None and str(card.path) in used for card in self._cards or ())
         for card in self._cards or ():
             if str(card.path) not in used:
-                action = menu.addAction(card.name.replace("&", "&&"), partial(self._add_adapter, str(card.path)))
-                action.setToolTip(self.tr("Trained on {0}").format(card.base) if card.base else "")
+                name = card.name.replace("&", "&&")
+                second = sees and card.companion is not None
+                text = self.tr("{0} (one with pictures is in use)").format(name) if second else name
+                action = menu.addAction(text, partial(self._add_adapter, str(card.path)))
+                action.setEnabled(not second)
         if menu.isEmpty():
             nothing = self.tr("No other adapter fits this model") if used else self.tr("No adapter fits this model")
             menu.addAction(nothing).setEnabled(False)

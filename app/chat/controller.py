@@ -179,6 +179,7 @@ class ChatController(QObject):
         services = self._services
         if services.bridge.state.kind == "none":
             self.models.load_again()
+        self.models.see_with(self.own.companion)
         fresh = services.conversations.get(conversation.id) or conversation
         sampling, max_tokens = sampling_of(services.settings.values, fresh.sampling)
         answer = services.messages.add(

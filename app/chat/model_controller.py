@@ -33,6 +33,8 @@ class ModelController(QObject):
         self._page = page
         self._services = services
         self._wanted = ""
+        # What the model that is loaded, or about to be, looks at pictures with; None: its own companion.
+        self._companion: Path | None = None
         self._choices: list[ModelChoice] = []
         self._shown_kind = "none"
         picker = page.top_bar.picker
@@ -85,20 +87,28 @@ class ModelController(QObject):
         if state.kind == "ready" and state.path == path:
             self._page.panel.adapters.set_choices(cards)
 
-    def load(self, path: str) -> None:
-        """Load a model with the settings as they are now."""
+    def load(self, path: str, companion: Path | None = None) -> None:
+        """Load a model with the settings as they are now, one that sees with another companion if that is wanted."""
         values = self._services.settings.values
-        self._wanted = path
+        self._wanted, self._companion = path, companion
         request = Load(
             path,
             context=values.context,
             threads=values.threads,
             batch_threads=values.batch_threads,
             gpu_layers=values.gpu_layers,
+            companion=str(companion or ""),
             thread_cache=str(self._services.thread_cache),
             picture_cache=str(self._services.picture_cache),
         )
         self._services.bridge.load(request)
+
+    def see_with(self, companion: Path | None) -> None:
+        """Let a model that sees look with the companion that was trained with a chat's adapter; None: with its own."""
+        state = self._services.bridge.state
+        there = state.kind in ("ready", "loading") and self.sees_pictures is not False
+        if there and companion != self._companion:
+            self.load(state.path, companion)
 
     def load_again(self) -> None:
         """Load the model that was last asked for, or the default one."""

@@ -1,6 +1,7 @@
 """Keep what a chat sets for itself instead of the settings: sampling, adapters, detail of pictures, system prompt."""
 
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from PySide6.QtCore import QObject, Signal
@@ -10,6 +11,7 @@ from app.chat.picture_controller import PictureController
 from app.chat.services import ChatServices
 from app.chat.turns import adapters_of, detail_of, shown_sampling, with_adapters
 from app.storage.conversations import Conversation
+from engine.library.adapter_card import tuned_companion
 from engine.pictures.stored_picture import DETAIL_CROPS, Detail
 from engine.protocol import Adapter
 
@@ -37,7 +39,7 @@ class OwnValues(QObject):
         page.panel.sampling_changed.connect(self._set)
         page.panel.adapters_changed.connect(self._set_adapters)
         page.panel.system_prompt_changed.connect(self._set_system_prompt)
-        page.composer.tray.detail_chosen.connect(self._set_detail)
+        page.composer.tray.detail_chosen.connect(self.set_detail)
 
     @property
     def values(self) -> Mapping[str, Any]:
@@ -49,6 +51,11 @@ class OwnValues(QObject):
     def adapters(self) -> tuple[Adapter, ...]:
         """Return the adapters of the chat that is shown."""
         return adapters_of(self.values)
+
+    @property
+    def companion(self) -> Path | None:
+        """Return the picture part that was trained with one of the adapters; None for the model's own."""
+        return next(filter(None, (tuned_companion(Path(adapter.path)) for adapter in self.adapters)), None)
 
     @property
     def system_prompt(self) -> str:
@@ -75,6 +82,12 @@ class OwnValues(QObject):
         self._set_adapters(adapters)
         self.show()
 
+    def set_detail(self, detail: Detail) -> None:
+        """Choose how finely pictures are looked at."""
+        self._set({"picture_detail": detail})
+        self._pictures.set_detail(detail)
+        self.detail_changed.emit()
+
     def show(self) -> None:
         """Show the values in the panel."""
         values, panel = self._services.settings.values, self._page.panel
@@ -88,11 +101,6 @@ class OwnValues(QObject):
 
     def _set_adapters(self, adapters: Sequence[Adapter]) -> None:
         self._store(with_adapters(self.values, adapters))
-
-    def _set_detail(self, detail: Detail) -> None:
-        self._set({"picture_detail": detail})
-        self._pictures.set_detail(detail)
-        self.detail_changed.emit()
 
     def _set_system_prompt(self, text: str) -> None:
         current = self._current()

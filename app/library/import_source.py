@@ -8,7 +8,8 @@ from typing import Literal
 from app.library.quantizations import QUANTIZATIONS, UNQUANTIZED
 from converter.adapter_file import is_adapter
 from converter.checkpoint import Checkpoint
-from converter.clip_companion import companion_file, companion_path, companion_type
+from converter.clip_companion import companion_file, companion_type
+from converter.companion_path import companion_path
 from converter.convert import ARCHITECTURES
 from converter.errors import ConversionError
 from converter.ggml_types import file_type

@@ -213,7 +213,7 @@ def _delete(file: Path) -> str | None:
 
 def _files(path: Path) -> list[Path]:
     """Give the files of a model that are there; it may be split over several, and have a companion."""
-    from converter.clip_companion import companion_path
+    from converter.companion_path import companion_path
     from engine.library.scanner import model_files
 
     return [file for file in (*model_files(path), companion_path(path)) if file.exists()]

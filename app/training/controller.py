@@ -1,7 +1,8 @@
 """Connect the Fine-tune page with the services behind it.
 
     controller = TrainingController(page, services)
-    controller.chat_requested       # Signal(Path, str): chat with this model and this adapter (empty: none)
+    controller.chat_requested       # Signal(Path, str, int): chat with this model, this adapter (empty: none) and
+                                    # pictures in so many crops (0: in as many as the user likes)
     controller.note_changed         # Signal(str): what the sidebar shows: `62%`, or nothing
 
 The application also calls `services.queue.resume()` at start.
@@ -67,7 +68,7 @@ class TrainingServices:
 class TrainingController(QObject):
     """Turn the page's asks into runs, and what they report into what the page shows."""
 
-    chat_requested = Signal(Path, str)
+    chat_requested = Signal(Path, str, int)
     note_changed = Signal(str)
 
     def __init__(self, page: TrainingPage, services: TrainingServices) -> None:
@@ -184,7 +185,7 @@ class TrainingController(QObject):
     def _chat_prepared(self, run: Run, found: tuple[Path | None, str]) -> None:
         model, adapter = found
         if model is not None:
-            self.chat_requested.emit(model, adapter)
+            self.chat_requested.emit(model, adapter, run.job.num_crops if run.sees else 0)
             return
         say = self.tr("The library has no model made of {}, so export the run as one.").format(run.note.base)
         self._services.notices.say(say)

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from app.training.run import Run
+from converter.companion_path import tuned_companion_path
 from engine.errors import EngineError
 from engine.library.folders import STARTER_NAME, file_name_for, resolve_model, starter_path
 
@@ -17,7 +18,7 @@ def model_for(run: Run, models: Sequence[Path]) -> Path | None:
 
     if run.job.base.lower() == STARTER_NAME:
         return starter_path()
-    adapter = run.result_path("adapter")
+    adapter = run.adapter
     if adapter is None:
         return None
     header = read_header(adapter)
@@ -34,24 +35,35 @@ def model_for(run: Run, models: Sequence[Path]) -> Path | None:
 def adapter_in_library(run: Run, folder: Path) -> Path:
     """Copy a run's adapter beside the models, so that chats keep it when the run is deleted; return the copy.
 
-    Raises EngineError.
+    What was trained of the picture part comes with it. Raises EngineError.
     """
-    adapter = run.result_path("adapter")
-    if adapter is None:
+    adapter, companion = run.adapter, run.result_path("companion")
+    if adapter is None or (run.sees and companion is None):
         message = "The adapter of this run is not there any more."
         raise EngineError("model_not_found", message, "Export the run, or train it again.")
     copy = folder / f"{run.identity}.lora.gguf"
     try:
-        size = adapter.stat().st_size
-        if not copy.exists() or copy.stat().st_mtime < adapter.stat().st_mtime or copy.stat().st_size != size:
-            folder.mkdir(parents=True, exist_ok=True)
-            partial = copy.with_name(copy.name + ".part")
-            shutil.copy(adapter, partial)
-            partial.replace(copy)
+        folder.mkdir(parents=True, exist_ok=True)
+        if companion is not None:
+            _copy_newer(companion, tuned_companion_path(copy))
+        _copy_newer(adapter, copy)
     except OSError as fault:
         message = f"The adapter cannot be copied into the library ({fault.strerror})."
         raise EngineError("disk_full", message, "Free some space and try again.") from fault
     return copy
+
+
+def _copy_newer(file: Path, copy: Path) -> None:
+    """Copy a file whole or not at all, unless the copy is of its latest state."""
+    status = file.stat()
+    if copy.exists() and copy.stat().st_mtime >= status.st_mtime and copy.stat().st_size == status.st_size:
+        return
+    partial = copy.with_name(copy.name + ".part")
+    try:
+        shutil.copy(file, partial)
+        partial.replace(copy)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def export_source(run: Run) -> tuple[Path, Path | None]:

@@ -98,12 +98,22 @@ class Run:
         return self.job.method in ADAPTER_METHODS
 
     @property
+    def adapter(self) -> Path | None:
+        """Return the file of the adapter that it made; None where it is not there."""
+        return self.result_path("adapter") or self.result_path("seeing_adapter")
+
+    @property
+    def sees(self) -> bool:
+        """Tell whether it taught a model that sees, whose picture part changed with the adapter."""
+        return self.result_path("seeing_adapter") is not None
+
+    @property
     def validation_loss(self) -> float | None:
         """Return the last loss on data that is not learned from."""
         return self.evaluations[max(self.evaluations)] if self.evaluations else None
 
     def result_path(self, name: str) -> Path | None:
-        """Return a file or folder that the run made: `path`, `adapter`, `card`; None where it is not there."""
+        """Return a file or folder that the run made, such as `path` or `card`; None where it is not there."""
         value = self.outcome.result.get(name) if isinstance(self.outcome, JobDone) else None
         path = Path(value) if isinstance(value, str) and value else None
         return path if path is not None and path.exists() else None

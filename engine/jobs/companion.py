@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from converter.clip_companion import companion_path
+from converter.companion_path import companion_path
 from engine.jobs.output import partial_file
 
 

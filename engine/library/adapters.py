@@ -8,7 +8,7 @@ from converter.adapter_file import base_name, is_adapter, made_for, made_for_ano
 from converter.errors import ConversionError
 from converter.gguf_file import GGUFHeader, read_header
 from engine.errors import EngineError
-from engine.library.adapter_card import AdapterCard
+from engine.library.adapter_card import AdapterCard, tuned_companion
 from engine.library.folders import default_models_dir
 
 
@@ -57,7 +57,9 @@ def _card(path: Path) -> AdapterCard | None:
     if header is None:
         return None
     name = header.text("general.name") or path.stem
-    return AdapterCard(name, path, header.size, header.architecture, base_name(header), rank(header))
+    return AdapterCard(
+        name, path, header.size, header.architecture, base_name(header), rank(header), tuned_companion(path)
+    )
 
 
 def _adapter_header(path: Path) -> GGUFHeader | None:

@@ -9,8 +9,9 @@ from functools import lru_cache
 from pathlib import Path
 
 from converter.adapter_file import is_adapter
-from converter.clip_companion import HD_TRANSFORM_ORDER_KEY, companion_path
-from converter.clip_companion import SUFFIX as COMPANION_SUFFIX
+from converter.clip_companion import HD_TRANSFORM_ORDER_KEY
+from converter.companion_path import SUFFIX as COMPANION_SUFFIX
+from converter.companion_path import companion_path
 from converter.errors import ConversionError
 from converter.faults import find_faults
 from converter.ggml_types import FILE_TYPES_BY_ID

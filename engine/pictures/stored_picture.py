@@ -21,6 +21,11 @@ _DIGEST = re.compile(r"[0-9a-f]{64}", re.ASCII)
 _SUFFIX = re.compile(r"\.[a-z]{2,5}", re.ASCII)
 
 
+def detail_for(num_crops: int) -> Detail:
+    """Return the detail that comes nearest to a number of crops."""
+    return min(DETAIL_CROPS, key=lambda detail: abs(DETAIL_CROPS[detail] - num_crops))
+
+
 @dataclass(frozen=True, slots=True)
 class StoredPicture:
     """Hold what is known of a picture; the bytes lie in a folder of pictures under their SHA-256.

@@ -16,7 +16,7 @@ from peft import PeftModel
 
 from converter.base_fingerprint import LANGUAGE_MODEL
 from converter.checkpoint import Checkpoint
-from converter.clip_companion import SUFFIX, companion_path
+from converter.companion_path import companion_path, tuned_companion_path
 from converter.convert import convert, convert_companion
 from converter.gguf_stream import Progress
 from converter.lora import convert_lora
@@ -119,13 +119,13 @@ class Exporter:
         self._reference: tuple[list[Rows], torch.dtype] | None = None
 
     def adapter(self, out: Path, name: str) -> Check:
-        """Write the adapter as GGUF, and with a model that sees `tuned_companion(out)` with the trained projector.
+        """Write the adapter as GGUF, and with a model that sees `tuned_companion_path(out)` with the trained projector.
 
         Raises EngineError `check_failed`, after which both are gone.
         """
         stored, base_gguf = self._base.stored_type, out.with_name("base.check.gguf")
         convert_lora(self._result, self._base.folder, out, name=name, progress=self._on_progress)
-        companion = self._companion(tuned_companion(out), stored, name) if self._base.sees else None
+        companion = self._companion(tuned_companion_path(out), stored, name) if self._base.sees else None
         try:
             convert(self._base.folder, base_gguf, outtype=stored, progress=self._on_progress)
             rows, same_ids = self._candidate_rows(base_gguf, (Adapter(str(out)),), companion)
@@ -242,11 +242,6 @@ def held_out(
     else:
         compared = [ids for ids in long_enough if _has_whole_pictures(ids, pictures)]
     return HeldOut(compared, [(chat, encoding.encode(chat)) for chat in chats])
-
-
-def tuned_companion(adapter: Path) -> Path:
-    """Return where the companion with a trained projector lies that belongs to an exported adapter."""
-    return adapter.with_name(adapter.name.removesuffix(".gguf").removesuffix(".lora") + SUFFIX)
 
 
 def _has_whole_pictures(ids: Sequence[int], pictures: PictureStore) -> bool:

@@ -9,6 +9,7 @@ from typing import Any
 import psutil
 import torch
 
+from converter.companion_path import tuned_companion_path
 from converter.gguf_stream import Progress
 from engine.busy import default_busy_file
 from engine.errors import EngineError
@@ -26,7 +27,7 @@ from engine.training.model_card import CardFacts, write_card
 from engine.training.precision import Precision, choose_precision
 from engine.training.reading import RunData, read_data
 from engine.training.recipes import RECIPES, Ingredients
-from engine.training.results import Check, Exporter, held_out, save_result, tuned_companion
+from engine.training.results import Check, Exporter, held_out, save_result
 from engine.training.settings import check_job, steps_of_run
 from engine.training.vision_encoding import VisionEncoding
 
@@ -235,7 +236,7 @@ def _hand_over(
             out = run.folder / RESULT_FOLDER / f"{name}.lora.gguf"
             checks.append(exporter.adapter(out, name))
             if run.base.sees:  # by itself it would be used with the projector of the base
-                made |= {"seeing_adapter": str(out), "companion": str(tuned_companion(out))}
+                made |= {"seeing_adapter": str(out), "companion": str(tuned_companion_path(out))}
             else:
                 made["adapter"] = str(out)
         if job.merged:

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from converter.clip_companion import HD_TRANSFORM_ORDER_KEY, HD_TRANSFORM_ORDERS, NUM_CROPS_KEY, companion_path
+from converter.clip_companion import HD_TRANSFORM_ORDER_KEY, HD_TRANSFORM_ORDERS, NUM_CROPS_KEY
+from converter.companion_path import companion_path
 from converter.errors import ConversionError
 from converter.ggml_types import TENSOR_TYPES
 from converter.gguf_file import GGUFHeader, TensorInfo, read_header

@@ -1,5 +1,6 @@
 """Check that the adapters of a chat are shown, added, weighted and removed."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -71,6 +72,17 @@ def test_several_are_added_weighted_and_removed(
     remove.click()
     assert heard[-1] == (Adapter(WRITING.path, 0.95),)
     assert names(adapters) == ["Poet"]
+
+
+def test_only_one_may_bring_a_picture_part(adapters: AdapterList) -> None:
+    seeing = [replace(card, companion=card.path.with_suffix(".mmproj.gguf")) for card in (SUPPORT, POET)]
+    adapters.set_choices(seeing)
+    assert all(action.isEnabled() for action in actions(adapters).values())
+    adapters.set_chosen([SUPPORTING])
+    [(text, action)] = actions(adapters).items()
+    assert text == "Poet (one with pictures is in use)" and not action.isEnabled()
+    adapters.set_choices([seeing[0], POET])
+    assert actions(adapters)["Poet"].isEnabled()
 
 
 def test_adapters_of_another_model_say_so(adapters: AdapterList) -> None:

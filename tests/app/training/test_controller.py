@@ -40,7 +40,7 @@ class Training:
     messages: Messages
     notices: AnsweringNotices
     models: list[Path] = field(default_factory=list)
-    chats: list[tuple[Path, str]] = field(default_factory=list)
+    chats: list[tuple[Path, str, int]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
 
@@ -71,7 +71,7 @@ def training(
     )
     controller = TrainingController(page, services)
     made = Training(page, controller, queue, jobs, conversations, messages, notices, models)
-    controller.chat_requested.connect(lambda model, adapter: made.chats.append((model, adapter)))
+    controller.chat_requested.connect(lambda *asked: made.chats.append(asked))
     controller.note_changed.connect(made.notes.append)
     page.resize(1000, 700)
     page.show()
@@ -237,7 +237,7 @@ def test_an_adapter_of_the_starter_is_used_with_it(
     qtbot.waitUntil(lambda: bool(training.queue.runs), timeout=WAIT_MS)
     training.page.table.chat_requested.emit(training.queue.runs[0])
     qtbot.waitUntil(lambda: bool(training.chats), timeout=WAIT_MS)
-    assert training.chats == [(starter_path(), str(tmp_path / "models" / "Support tone.lora.gguf"))]
+    assert training.chats == [(starter_path(), str(tmp_path / "models" / "Support tone.lora.gguf"), 0)]
 
 
 def test_former_results_and_bases_are_offered(

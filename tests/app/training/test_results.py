@@ -7,6 +7,7 @@ import pytest
 from app.training.results import adapter_in_library, base_folder, export_path, export_source, model_for
 from engine.errors import EngineError
 from engine.jobs.events import JobDone
+from engine.library.adapter_card import tuned_companion
 from engine.library.folders import starter_path
 from tests.app.training.conftest import MakeRun
 
@@ -26,6 +27,21 @@ def test_an_adapter_is_copied_once(make_run: MakeRun, tmp_path: Path) -> None:
     assert adapter_in_library(run, tmp_path / "models").stat().st_mtime_ns == before
     made.write_bytes(b"another adapter")
     assert adapter_in_library(run, tmp_path / "models").read_bytes() == b"another adapter"
+
+
+def test_an_adapter_that_sees_is_copied_with_its_picture_part(make_run: MakeRun, tmp_path: Path) -> None:
+    made, companion = tmp_path / "made.lora.gguf", tmp_path / "made.mmproj.gguf"
+    made.write_bytes(b"adapter")
+    companion.write_bytes(b"companion")
+    run = make_run([JobDone({"seeing_adapter": str(made), "companion": str(companion)})])
+    copy = adapter_in_library(run, tmp_path / "models")
+    assert copy.read_bytes() == b"adapter"
+    beside = tuned_companion(copy)
+    assert beside is not None and beside.read_bytes() == b"companion"
+    companion.unlink()
+    with pytest.raises(EngineError) as caught:  # one without the other is another model
+        adapter_in_library(run, tmp_path / "models")
+    assert caught.value.code == "model_not_found"
 
 
 def test_an_adapter_that_is_gone_is_told(make_run: MakeRun, tmp_path: Path) -> None:

@@ -33,11 +33,11 @@ def test_an_adapter_is_used_in_a_new_chat(open_window: Opener, tmp_path: Path) -
     application = open_window(load=False)
     assert application.others is not None
     adapter = str(tmp_path / "run.lora.gguf")
-    application.others.training.chat_requested.emit(starter_path(), adapter)
+    application.others.training.chat_requested.emit(starter_path(), adapter, 0)
     assert application.bridge.state.path == str(starter_path())
     assert application.chat.current is None
     assert application.chat.own.adapters == (Adapter(adapter),)
-    application.others.training.chat_requested.emit(starter_path(), "")
+    application.others.training.chat_requested.emit(starter_path(), "", 0)
     assert application.chat.own.adapters == ()
 
 
