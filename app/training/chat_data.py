@@ -11,6 +11,7 @@ from app.storage.messages import Message
 from app.storage.votes import Vote
 from engine.data.example import Example
 from engine.data.from_chat import Chat, ChatChoice, ChatMessage, ChatVote, chat_examples
+from engine.data.picture_copies import copy_picture
 from engine.errors import EngineError
 from engine.protocol import Role
 
@@ -62,6 +63,7 @@ def as_chat(
             message.text,
             shown=message.id in shown,
             rating=message.rating,
+            pictures=tuple(str(picture.file) for picture in message.pictures if picture.file.is_file()),
             finished=not message.streaming and (message.stats is None or message.stats.finish_reason == "stop"),
         )
         for message in messages
@@ -77,18 +79,35 @@ def count_chat(chat: Chat) -> ChatCounts:
 
 
 def write_chats(chats: Sequence[Chat], folder: Path, kind: ChatDataKind = "conversations") -> Path:
-    """Write what some chats give of a kind. Raises EngineError when that is nothing, or the disk fails."""
+    """Write what some chats give of a kind, with copies of their pictures: the data stays when the chats go.
+
+    It takes the place of what was written before. Raises EngineError when there is nothing, or the disk fails.
+    """
     rows = _rows(chats, kind)
     if not rows:
         raise EngineError("input_invalid", *NOTHING[kind])
     file = folder / FILES[kind]
+    pictures, partial = file.with_name(f"{file.stem}-pictures"), file.with_name(file.name + ".part")
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        file.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), "utf-8")
+        for row in rows:
+            if "images" in row:
+                copies = [copy_picture(Path(picture), pictures) for picture in row["images"]]
+                row["images"] = [copy.relative_to(folder).as_posix() for copy in copies]
+        partial.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), "utf-8")
+        partial.replace(file)
+        _keep_only(pictures, {Path(picture).name for row in rows for picture in row.get("images", ())})
     except OSError as fault:
         message = f"The chats cannot be copied ({fault.strerror})."
         raise EngineError("disk_full", message, "Free some space and try again.") from fault
     return file
+
+
+def _keep_only(folder: Path, names: Collection[str]) -> None:
+    """Delete the pictures of chats that are in the data no more."""
+    for path in folder.glob("*"):
+        if path.name not in names:
+            path.unlink()
 
 
 def _rows(chats: Sequence[Chat], kind: ChatDataKind) -> list[dict[str, Any]]:

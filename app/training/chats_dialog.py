@@ -88,7 +88,7 @@ class ChatsDialog(QDialog):
         layout.setContentsMargins(24, 20, 24, 16)
         layout.setSpacing(12)
         layout.addWidget(Label(self.tr("Data from my chats"), "title"))
-        words = self.tr("Only the chats you choose are copied into the run.")
+        words = self.tr("Only the chats you choose are copied into the run, with their pictures.")
         layout.addWidget(WrappedLabel(words, "muted"))
         layout.addWidget(self._list, 1)
         layout.addLayout(kinds)

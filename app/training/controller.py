@@ -97,7 +97,7 @@ class TrainingController(QObject):
         """Open the dialog for a new run, with files chosen already."""
         if self._dialog is None:
             services = self._services
-            places = Places(services.bases, services.models_folder())
+            places = Places(services.bases, services.models_folder(), services.datasets)
             dialog = self._dialog = NewRunDialog(
                 services.theme, self._bases(), places, self._queue.new_folder, self._page
             )

@@ -1,5 +1,6 @@
 """Ask for a new run: the base, the data, the method, the name; the rest has defaults."""
 
+import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,10 +43,11 @@ LONGEST_TITLE = 60
 
 @dataclass(frozen=True)
 class Places:
-    """Say where a run may put and find things."""
+    """Say where a run may put and find things; pictures among its data that lie in `datasets` become its own."""
 
     cache: Path
     models: Path
+    datasets: Path
 
 
 class NewRunDialog(QDialog):
@@ -149,7 +151,7 @@ class NewRunDialog(QDialog):
 
     def _connect(self) -> None:
         self.base.changed.connect(self._read_data)
-        self.advanced.max_length_changed.connect(self._read_data)
+        self.advanced.reading_changed.connect(self._read_data)
         self.data.paths_changed.connect(self._read_data)
         self.data.drop_changed.connect(self._count)
         self.data.chats_requested.connect(self.chats_requested)
@@ -176,6 +178,7 @@ class NewRunDialog(QDialog):
                 self.advanced.max_length,
                 str(self._places.cache),
                 str(self._places.models),
+                self.advanced.num_crops,
             )
             self._preview.ask(request)
             self.data.show_progress(PreviewProgress("base"))
@@ -247,7 +250,7 @@ class NewRunDialog(QDialog):
             self._say(f"{error.message} {error.remedy or ''}")
             return
         self.start_button.setEnabled(False)
-        self._preview.ask(WriteData(self.data.drop, str(self._folder / DATA_FILE)))
+        self._preview.ask(WriteData(self.data.drop, str(self._folder / DATA_FILE), str(self._places.datasets)))
 
     def _hand_over(self, written: DataWritten) -> None:
         assert self._folder is not None
@@ -280,9 +283,7 @@ class NewRunDialog(QDialog):
     def _drop_folder(self) -> None:
         """Leave no empty folder of a run that did not come to be."""
         if self._folder is not None:
-            for file in self._folder.glob("*"):
-                file.unlink(missing_ok=True)
-            self._folder.rmdir()
+            shutil.rmtree(self._folder, ignore_errors=True)
             self._folder = None
 
     def _close_preview(self) -> None:

@@ -5,7 +5,7 @@ Requests come on standard input, answers go to standard output (preview_protocol
 
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from engine.data.examination import Examination, examine, installed_checks
 from engine.data.example import Example
 from engine.data.labels import LabelledTokens
 from engine.data.output import check_out, write_examples
+from engine.data.picture_copies import with_copies
 from engine.data.report import DataReport, make_report
 from engine.data.token_view import token_view
 from engine.errors import EngineError
@@ -91,7 +92,8 @@ class Preview:
         self._send(PreviewProgress("base"))
         library = Path(request.models_dir) if request.models_dir else None
         base = open_base(request.base, Path(request.cache), library)
-        encoding = self._encoding = VisionEncoding(base, PictureSizes()) if base.sees else ChatEncoding(base)
+        sizes = PictureSizes(request.num_crops)
+        encoding = self._encoding = VisionEncoding(base, sizes) if base.sees else ChatEncoding(base)
         self._piece = token_pieces(base.vocabulary)
         self._sources = [Path(path) for path in request.paths]
         options = replace(
@@ -126,7 +128,10 @@ class Preview:
             raise EngineError("input_invalid", "No example would be left.", "Leave out less.")
         report = make_report(self._examined, drop=request.drop, kept=kept)
         size = sum(file.size for file, _ in self._examined.sources)
-        write_examples(out, self._examined.examples(kept), report, size)
+        examples: Iterable[Example] = self._examined.examples(kept)
+        if request.own:
+            examples = with_copies(examples, Path(request.own), out.with_name(f"{out.stem}-pictures"))
+        write_examples(out, examples, report, size)
         self._send(DataWritten(str(out), len(kept)))
 
 

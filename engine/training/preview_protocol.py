@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from engine.pictures.stored_picture import DETAIL_CROPS
+
 
 @dataclass(frozen=True)
 class ReadData:
@@ -15,6 +17,7 @@ class ReadData:
         paths: files and folders.
         base: as in `TrainJob`; `cache` and `models_dir` too.
         max_length: tokens above which a conversation counts as too long.
+        num_crops: into how many crops a picture is cut at most.
     """
 
     paths: Sequence[str]
@@ -22,6 +25,7 @@ class ReadData:
     max_length: int
     cache: str = ""
     models_dir: str = ""
+    num_crops: int = DETAIL_CROPS["fast"]
 
 
 @dataclass(frozen=True)
@@ -44,10 +48,14 @@ class ShowTokens:
 
 @dataclass(frozen=True)
 class WriteData:
-    """Ask for the examples that are left to be written to `out` as JSON Lines."""
+    """Ask for the examples that are left to be written to `out` as JSON Lines.
+
+    Copies of pictures that lie below the folder `own` (empty: of none) are put beside it.
+    """
 
     drop: Sequence[str]
     out: str
+    own: str = ""
 
 
 Request = ReadData | CountKept | ShowTokens | WriteData

@@ -1,6 +1,7 @@
 """Check that the numbers of a run are those of its job."""
 
 import pytest
+from PySide6.QtWidgets import QComboBox
 from pytestqt.qtbot import QtBot
 
 from app.training.advanced_settings import AdvancedSettings
@@ -33,6 +34,15 @@ def test_alpha_follows_the_rank(settings: AdvancedSettings) -> None:
     values = settings.values()
     assert (values["rank"], values["alpha"]) == (8, 16.0)
     check_job(TrainJob("starter", "data", **values))
+
+
+def test_finer_pictures_are_told_and_are_those_of_the_job(qtbot: QtBot, settings: AdvancedSettings) -> None:
+    detail = next(box for box in settings.findChildren(QComboBox) if box.accessibleName() == "Picture detail")
+    assert (detail.currentText().split(":")[0], settings.num_crops) == ("Fast", 4)
+    with qtbot.waitSignal(settings.reading_changed):
+        detail.setCurrentIndex(1)
+    assert settings.values()["num_crops"] == 16
+    check_job(TrainJob("starter", "data", **settings.values()))
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Check that chosen chats become data, and only what is finished of them."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -8,11 +9,14 @@ import pytest
 from app.storage.conversations import Conversations
 from app.storage.database import open_database
 from app.storage.messages import BAD, GOOD, AnswerStats, Messages
+from app.storage.pictures import AttachedPicture
 from app.storage.votes import Votes
 from app.training.chat_data import ChatCounts, as_chat, count_chat, write_chats
 from app.training.chats_dialog import ChatsDialog
 from engine.data.from_chat import Chat
+from engine.data.reader import DataFile
 from engine.errors import EngineError
+from engine.pictures.stored_picture import StoredPicture
 
 
 @pytest.fixture
@@ -80,6 +84,29 @@ def test_votes_and_ratings_are_written_as_preferences(storage, tmp_path: Path) -
     pairs = {(row["chosen"][0]["content"], row["rejected"][0]["content"]) for row in rows}
     assert pairs == {("Sunny.", "Grey."), ("Mild.", "Sunny.")}
     assert rows[0]["prompt"] == [{"role": "user", "content": "How is Lisbon?"}]
+
+
+def test_pictures_come_with_their_chat_and_stay_when_it_goes(storage, tmp_path: Path) -> None:
+    conversations, messages, _ = storage
+    pictures = [
+        AttachedPicture(StoredPicture(letter * 64, ".png", 4, 3, 757, 1921), tmp_path / "pictures", "a.png", "A")
+        for letter in "abc"
+    ]
+    (tmp_path / "pictures").mkdir()
+    for picture in pictures[:2]:
+        picture.file.write_bytes(picture.stored.digest.encode())
+    conversation = conversations.create("Boats")
+    question = messages.add(conversation.id, None, "user", "Which is older?", pictures=pictures)
+    messages.add(conversation.id, question.id, "assistant", "The first.")
+    file = write_chats([read(storage, conversation)], tmp_path / "datasets")
+    shutil.rmtree(tmp_path / "pictures")
+    [example] = DataFile(file).items()
+    # The one whose file is gone cannot be learned from.
+    assert [Path(picture).read_bytes() for picture in example.messages[0].pictures] == [b"a" * 64, b"b" * 64]
+    assert example.messages[0].content == "Which is older?"
+    # What is written next takes its place, pictures too.
+    write_chats([add_chat(storage, "Oslo")], tmp_path / "datasets")
+    assert [path.name for path in (tmp_path / "datasets" / "my-chats-pictures").iterdir()] == []
 
 
 def test_a_bad_answer_is_left_out_of_the_conversations(storage, tmp_path: Path) -> None:

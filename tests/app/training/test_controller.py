@@ -140,7 +140,8 @@ def test_from_data_to_the_chat(
     training.models.append(gguf_file)
     training.controller.use_in_chat(run)
     qtbot.waitUntil(lambda: bool(training.chats), timeout=WAIT_MS)
-    [(model, adapter)] = training.chats
+    [(model, adapter, num_crops)] = training.chats
+    assert num_crops == 0
     assert model == gguf_file
     assert Path(adapter) == tmp_path / "models" / "My rows.lora.gguf"
     assert Path(adapter).is_file()

@@ -1,6 +1,7 @@
 """Check what the preview says about data, and that its process answers over pipes."""
 
 import json
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -109,6 +110,23 @@ def test_what_is_kept_is_written(asked, mixed, tmp_path):
     assert len(out.read_text("utf-8").splitlines()) == 4
 
 
+def test_pictures_of_the_programs_own_folder_go_along(asked, vision_checkpoint, tmp_path):
+    own = tmp_path / "datasets"
+    own.mkdir()
+    rows = pair_rows()
+    shutil.copy(rows[0]["images"][0], own / "mine.png")
+    rows[0]["images"] = ["mine.png"]
+    (own / "chats.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+    asked(replace(asked.read(own / "chats.jsonl", max_length=1024), base=str(vision_checkpoint)))
+    out = tmp_path / "run" / "data.jsonl"
+    out.parent.mkdir()
+    assert asked(WriteData([], str(out), str(own))) == [DataWritten(str(out), 2)]
+    shutil.rmtree(own)
+    mine, other = (json.loads(line)["images"] for line in out.read_text("utf-8").splitlines())
+    assert mine == ["data-pictures/mine.png"] and (out.parent / mine[0]).is_file()
+    assert other == rows[1]["images"]
+
+
 def test_nothing_left_is_refused(asked, write_rows, tmp_path):
     rows = [{"messages": [{"role": "user", "content": "Hm?"}, {"role": "assistant", "content": ""}]}]
     asked(asked.read(write_rows(rows)))
@@ -165,3 +183,11 @@ def test_rows_with_pictures_are_shown_as_a_vision_model_learns_them(asked, visio
         [f" {answer}<|end|>"] for answer in ANSWERS[:2]
     ]
     assert "junk.png" in shown.rows[2].problem
+
+
+def test_finer_pictures_make_longer_rows(asked, vision_checkpoint, tmp_path):
+    path = tmp_path / "pairs.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in pair_rows()), "utf-8")
+    read = replace(asked.read(path, max_length=4096), base=str(vision_checkpoint))
+    [fast], [fine] = asked(read), asked(replace(read, num_crops=16))
+    assert fast.longest < 800 < 1800 < fine.longest

@@ -22,7 +22,7 @@ from engine.training.preview_protocol import (
 )
 
 REQUESTS = [
-    ReadData(["a.jsonl", "ordner/ü.csv"], "starter", 512, "cache", "models"),
+    ReadData(["a.jsonl", "ordner/ü.csv"], "starter", 512, "cache", "models", 16),
     CountKept(["duplicate"]),
     ShowTokens([], "lora", 512, 3, 3),
     WriteData(["empty"], "out.jsonl"),
