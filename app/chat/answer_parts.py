@@ -4,7 +4,7 @@ from collections.abc import Callable
 from functools import partial
 
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QHBoxLayout, QSizePolicy, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QMenu, QSizePolicy, QVBoxLayout, QWidget
 
 from app.chat.asks import TranscriptAsks
 from app.chat.copy_button import CopyButton
@@ -78,6 +78,11 @@ class OutcomeRow(QWidget):
         self._sentence.set_kind("bad" if outcome.failed else "small")
         self._button.setVisible(outcome.remedy is not None)
         self._button.setText(remedy_label(outcome.remedy) if outcome.remedy else "")
+
+    @property
+    def has_outcome(self) -> bool:
+        """Tell whether there is a sentence to show."""
+        return self._outcome is not None
 
     def _ask(self) -> None:
         if self._outcome is not None and self._outcome.remedy is not None:
@@ -161,20 +166,31 @@ class AnswerActions(QWidget):
         self._regenerate.clicked.connect(lambda: asks.regenerate_requested.emit(self._message_id))
         self._edit = Button(self.tr("Edit"), "small-text")
         self._edit.setAccessibleName(self.tr("Edit the message above"))
+        self._edit.setToolTip(self.tr("Edit the message above"))
         self._edit.clicked.connect(lambda: asks.edit_requested.emit(self._message_id))
         self._rating = RatingButtons(asks)
         self._compare = Button(self.tr("Compare"), "small-text")
         self._compare.setAccessibleName(self.tr("Compare two versions of this answer"))
         self._compare.clicked.connect(lambda: asks.compare_requested.emit(self._message_id))
         self._versions = VersionSwitch(asks)
+        self._more = self._make_menu(asks)
         self._speed = ElidedLabel("", "small")
         self._speed.setAlignment(Qt.AlignmentFlag.AlignRight)
         layout = QHBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(6)
-        for widget in (self._copy, self._regenerate, self._edit, self._rating, self._compare, self._versions):
+        buttons = (self._copy, self._regenerate, self._edit, self._rating, self._compare, self._versions, self._more)
+        for widget in buttons:
             layout.addWidget(widget)
         layout.addWidget(self._speed, 1)
+
+    def _make_menu(self, asks: TranscriptAsks) -> Button:
+        more = Button("⋯", "small-text")
+        more.setAccessibleName(self.tr("More about this answer"))
+        menu = QMenu(more)
+        menu.addAction(self.tr("Edit answer"), lambda: asks.answer_edit_requested.emit(self._message_id))
+        more.setMenu(menu)
+        return more
 
     def show_message(self, message: Message) -> None:
         """Show the row for a finished answer."""
@@ -184,11 +200,12 @@ class AnswerActions(QWidget):
         self._rating.show_message(message)
         self._compare.setVisible(message.versions > 1)
         self._versions.show_message(message)
-        self._speed.setText(self._speed_text(message.stats))
+        edited = message.edited_from is not None
+        self._speed.setText(self.tr("edited by you") if edited else self._speed_text(message.stats))
 
     def set_busy(self, busy: bool) -> None:
         """Disable what would disturb an answer that is being written."""
-        for widget in (self._regenerate, self._edit, self._compare, self._versions):
+        for widget in (self._regenerate, self._edit, self._compare, self._versions, self._more):
             widget.setEnabled(not busy)
 
     def _speed_text(self, stats: AnswerStats | None) -> str:

@@ -10,6 +10,7 @@ from app.chat.answer_parts import AnswerActions, OutcomeRow, StatusRow
 from app.chat.asks import TranscriptAsks
 from app.chat.code_block import CodeBlock
 from app.chat.markdown import Block, Code, Paragraph, Rule, StreamingMarkdown, Table
+from app.chat.message_editor import MessageEditor
 from app.chat.outcome import Outcome, outcome_of
 from app.chat.prose import INDENT, ProseView
 from app.chat.table_view import TableView
@@ -17,6 +18,7 @@ from app.storage.messages import Message
 from app.theme import Theme
 
 BLOCK_GAP = 10
+EDITOR_HEIGHT = 300
 ROW_GAP = 8
 # Room on both sides of the text for the frames of buttons, whose letters stand in line with it.
 GUTTER = 6
@@ -55,6 +57,9 @@ class AnswerView(QWidget):
         super().__init__(parent)
         self._theme = theme
         self._with_actions = with_actions
+        self._asks = asks
+        self._message_id = message.id
+        self._editor: MessageEditor | None = None
         self._slots: list[_Slot] = []
         self._status = StatusRow(asks, self)
         self._outcome = OutcomeRow(asks, self)
@@ -69,8 +74,9 @@ class AnswerView(QWidget):
 
     def show_message(self, message: Message) -> None:
         """Show another state of the message, or another message."""
+        self.end_edit()
         self._markdown = StreamingMarkdown()
-        self._text = ""
+        self._message_id, self._text = message.id, ""
         self._status.show_status(None, None)
         self.append(message.text)
         self._outcome.show_outcome(message.id, outcome_of(message))
@@ -95,6 +101,31 @@ class AnswerView(QWidget):
     def set_busy(self, busy: bool) -> None:
         """Disable what cannot be done while an answer is being written."""
         self._actions.set_busy(busy)
+        if self._editor is not None:
+            self._editor.set_busy(busy)
+
+    @property
+    def editing(self) -> bool:
+        """Tell whether the answer is being edited, so that its widget must be kept."""
+        return self._editor is not None
+
+    def begin_edit(self) -> None:
+        """Open the editor with the answer's text, as the model wrote it."""
+        if self._editor is None:
+            self._editor = self._make_editor()
+            self._editor.submitted.connect(self._submit)
+            self._editor.cancelled.connect(self.end_edit)
+            self._show_editor(True)
+        self._editor.take_focus()
+        self._asks.height_changed.emit(self._message_id)
+
+    def end_edit(self) -> None:
+        """Close the editor and show the answer again."""
+        if self._editor is not None:
+            self._editor.deleteLater()
+            self._show_editor(False)
+            self._editor = None
+            self._asks.height_changed.emit(self._message_id)
 
     def redraw(self) -> None:
         """Take the theme's new colours and sizes."""
@@ -105,6 +136,10 @@ class AnswerView(QWidget):
     def height_for(self, width: int) -> int:
         """Place everything in this width, gutters included, and return the height."""
         width -= 2 * GUTTER
+        if self._editor is not None:
+            height = self._theme.pixels(EDITOR_HEIGHT)
+            self._editor.setGeometry(GUTTER, 0, width, height)
+            return height
         bottom = 0
         for slot in self._slots:
             indent = slot.depth * self._theme.pixels(INDENT)
@@ -120,6 +155,31 @@ class AnswerView(QWidget):
                 row.setGeometry(left, bottom, row_width, height)
                 bottom += height
         return bottom
+
+    def _make_editor(self) -> MessageEditor:
+        return MessageEditor(
+            self._text,
+            self.tr("Edit this answer"),
+            self.tr("Save as a version"),
+            self,
+            remark=self.tr("What the model wrote stays. Ctrl Enter saves."),
+            enter_submits=False,
+        )
+
+    def _show_editor(self, shown: bool) -> None:
+        """Show the editor in the place of the blocks and of what can be done with the answer."""
+        assert self._editor is not None
+        self._editor.setVisible(shown)
+        for slot in self._slots:
+            slot.view.setVisible(not shown)
+        self._outcome.setVisible(not shown and self._outcome.has_outcome)
+        self._actions.setVisible(not shown and self._with_actions)
+
+    def _submit(self, text: str) -> None:
+        changed = text != self._text.strip()
+        self.end_edit()
+        if changed:
+            self._asks.answer_edited.emit(self._message_id, text)
 
     def _show_blocks(self, blocks: Sequence[Block]) -> None:
         """Bring the widgets in line with the blocks, keeping those that stay."""

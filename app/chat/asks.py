@@ -12,6 +12,8 @@ class TranscriptAsks(QObject):
     regenerate_requested = Signal(int)
     edit_requested = Signal(int)
     edit_submitted = Signal(int, str)
+    answer_edit_requested = Signal(int)
+    answer_edited = Signal(int, str)
     version_requested = Signal(int, int)
     rating_requested = Signal(int, int)
     compare_requested = Signal(int)

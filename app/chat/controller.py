@@ -132,6 +132,19 @@ class ChatController(QObject):
         question = messages.add(self._current.id, message.parent_id, "user", text, pictures=message.pictures)
         self._answer(self._current, question.id)
 
+    def edit_answer(self, message_id: int, text: str) -> None:
+        """Put an answer in the user's words beside what the model wrote; nothing is asked of the model."""
+        if self._current is None or self._busy():
+            return
+        try:
+            self._services.messages.add_edited(message_id, text)
+        except StorageError as error:
+            self._services.notices.show_error(error)
+            return
+        self._reload(keep_place=True)
+        self._show_tokens()
+        self._chats.refresh()
+
     def switch_version(self, message_id: int, step: int) -> None:
         """Show the version before or after this one."""
         versions = self._services.messages.versions(message_id)
@@ -337,6 +350,7 @@ class ChatController(QObject):
         asks.stop_requested.connect(self.stop)
         asks.regenerate_requested.connect(self.regenerate)
         asks.edit_submitted.connect(self.edit)
+        asks.answer_edited.connect(self.edit_answer)
         asks.version_requested.connect(self.switch_version)
         asks.remedy_requested.connect(self._apply_remedy)
         self.judgement.rated.connect(self._show_again)

@@ -12,6 +12,8 @@ def made_with_text(message: Message) -> str:
     """Return version, model, adapter and sampling values of an answer."""
     model = message.stats.model if message.stats else None
     values = message.made_with
+    if message.edited_from is not None:
+        return f"{_tr('Version {}').format(message.version)} · {_tr('edited by you')}"
     parts = [_tr("Version {}").format(message.version), model or _tr("model not known")]
     parts += [_tr("adapter {0} × {1}").format(name, scale) for name, scale in _adapters(values)]
     for name, words in (

@@ -83,6 +83,7 @@ class TranscriptView(QAbstractScrollArea):
         self._pending.timeout.connect(self._place)
         self.asks.height_changed.connect(self._height_changed)
         self.asks.edit_requested.connect(self.edit_question_of)
+        self.asks.answer_edit_requested.connect(self.edit_answer)
         theme.changed.connect(self._redraw)
 
     def set_messages(self, messages: Sequence[Message], *, keep_place: bool = False) -> None:
@@ -156,14 +157,21 @@ class TranscriptView(QAbstractScrollArea):
         index = next((i for i, row in enumerate(self._rows) if row.message.id == message_id), -1)
         while index >= 0 and self._rows[index].message.role != "user":
             index -= 1
-        if index < 0:
-            return
+        if index >= 0:
+            self._edit(index)
+
+    def edit_answer(self, message_id: int) -> None:
+        """Open the editor of an answer."""
+        index = next((i for i, row in enumerate(self._rows) if row.message.id == message_id), None)
+        if index is not None and self._rows[index].message.role == "assistant":
+            self._edit(index)
+
+    def _edit(self, index: int) -> None:
         row = self._rows[index]
         view = row.view or self._build(row)
-        if isinstance(view, UserView):
-            view.begin_edit()
-            row.measured_at = 0
-            self._measure([index])
+        view.begin_edit()
+        row.measured_at = 0
+        self._measure([index])
         top, value = self._tops()[index], self.verticalScrollBar().value()
         seen = value <= top <= value + self.viewport().height() - row.height
         self._hold(self._anchor_at(value) if seen else _Anchor(index, -ROW_GAP))
@@ -317,8 +325,7 @@ class TranscriptView(QAbstractScrollArea):
         for index, row in enumerate(self._rows):
             if row.view is None or index in near:
                 continue
-            editing = isinstance(row.view, UserView) and row.view.editing
-            if row.message.streaming or editing or row.view.isAncestorOf(QApplication.focusWidget() or self):
+            if row.message.streaming or row.view.editing or row.view.isAncestorOf(QApplication.focusWidget() or self):
                 row.view.hide()
             else:
                 self._drop_view(row)

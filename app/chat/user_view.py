@@ -2,20 +2,16 @@
 
 import math
 
-from PySide6.QtCore import QEvent, QObject, Qt, Signal
-from PySide6.QtGui import QKeyEvent, QTextCursor
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFrame, QWidget
 
 from app.chat.answer_parts import VersionSwitch
 from app.chat.answer_view import GUTTER
 from app.chat.asks import TranscriptAsks
+from app.chat.message_editor import MessageEditor
 from app.chat.picture_strip import PictureStrip
 from app.chat.prose import ProseView
 from app.storage.messages import Message
 from app.theme import Theme
-from app.widgets.buttons import Button
-from app.widgets.labels import Label
-from app.widgets.text_field import TextField
 
 BUBBLE_SHARE = 0.8
 PADDING_ACROSS = 14
@@ -39,7 +35,7 @@ class UserView(QWidget):
         self._pictures.opened.connect(lambda index: asks.picture_opened.emit(self._message.id, index))
         self._text = ProseView(theme, self._bubble)
         self._versions = VersionSwitch(asks, self)
-        self._editor: _Editor | None = None
+        self._editor: MessageEditor | None = None
         self.setAccessibleName(self.tr("Your message"))
         self.show_message(message)
 
@@ -59,6 +55,8 @@ class UserView(QWidget):
     def set_busy(self, busy: bool) -> None:
         """Disable what cannot be done while an answer is being written."""
         self._versions.setEnabled(not busy)
+        if self._editor is not None:
+            self._editor.set_busy(busy)
 
     def redraw(self) -> None:
         """Take the theme's new colours and sizes."""
@@ -67,7 +65,7 @@ class UserView(QWidget):
     def begin_edit(self) -> None:
         """Open the editor with the message's text."""
         if self._editor is None:
-            self._editor = _Editor(self._message, self)
+            self._editor = self._make_editor()
             self._editor.submitted.connect(self._submit)
             self._editor.cancelled.connect(self.end_edit)
             self._editor.show()
@@ -98,6 +96,18 @@ class UserView(QWidget):
         self._versions.setGeometry(width - size.width(), bubble_height + 4, size.width(), size.height())
         return bubble_height + 4 + size.height()
 
+    def _make_editor(self) -> MessageEditor:
+        count = len(self._message.pictures)
+        stays = self.tr("The picture stays.") if count == 1 else self.tr("The {0} pictures stay.").format(count)
+        return MessageEditor(
+            self._message.text,
+            self.tr("Edit your message"),
+            self.tr("Send"),
+            self,
+            remark=stays if count else "",
+            may_be_empty=bool(count),
+        )
+
     def _fill_bubble(self, widest: int) -> tuple[int, int]:
         """Place pictures and text in a bubble of at most this width, and return width and height."""
         room = widest - 2 * PADDING_ACROSS
@@ -119,56 +129,3 @@ class UserView(QWidget):
     def _submit(self, text: str) -> None:
         self.end_edit()
         self._asks.edit_submitted.emit(self._message.id, text)
-
-
-class _Editor(QFrame):
-    """Hold the text being edited, Send and Cancel; the pictures of the message stay."""
-
-    submitted = Signal(str)
-    cancelled = Signal()
-
-    def __init__(self, message: Message, parent: QWidget) -> None:
-        super().__init__(parent)
-        self.setProperty("kind", "card")
-        self._may_be_empty = bool(message.pictures)
-        self._text = TextField(message.text)
-        self._text.setProperty("kind", "plain")
-        self._text.setAccessibleName(self.tr("Edit your message"))
-        self._text.installEventFilter(self)
-        cancel = Button(self.tr("Cancel"))
-        cancel.clicked.connect(self.cancelled)
-        send = Button(self.tr("Send"), "primary")
-        send.clicked.connect(self._send)
-        buttons = QHBoxLayout()
-        if message.pictures:
-            count = len(message.pictures)
-            stays = self.tr("The picture stays.") if count == 1 else self.tr("The {0} pictures stay.").format(count)
-            buttons.addWidget(Label(stays, "small"))
-        buttons.addStretch()
-        buttons.addWidget(cancel)
-        buttons.addWidget(send)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(10, 10, 10, 10)
-        layout.addWidget(self._text)
-        layout.addLayout(buttons)
-
-    def take_focus(self) -> None:
-        """Put the caret at the end of the text."""
-        self._text.setFocus(Qt.FocusReason.OtherFocusReason)
-        self._text.moveCursor(QTextCursor.MoveOperation.End)
-
-    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
-        """Send on Enter and cancel on Esc, as the composer does."""
-        if isinstance(event, QKeyEvent) and event.type() == QEvent.Type.KeyPress:
-            if event.key() == Qt.Key.Key_Escape:
-                self.cancelled.emit()
-                return True
-            if event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter) and not event.modifiers():
-                self._send()
-                return True
-        return super().eventFilter(watched, event)
-
-    def _send(self) -> None:
-        text = self._text.toPlainText().strip()
-        if text or self._may_be_empty:
-            self.submitted.emit(text)

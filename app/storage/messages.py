@@ -17,6 +17,7 @@ from app.storage.pictures import AttachedPicture, Pictures
 from app.storage.values import as_float, as_int, as_object, as_text
 
 INTERRUPTED = "interrupted"
+EDITED_FROM = "edited_from"
 GOOD, BAD, UNRATED = 1, -1, 0
 TIMINGS = "prompt_tokens, cached_tokens, completion_tokens, tokens_per_second, first_token_ms"
 STATS = f"finish_reason, model, {TIMINGS}, notice"
@@ -47,7 +48,8 @@ class AnswerStats:
 class Message:
     """Hold one message; `stats` is there once an answer has ended, `version` of `versions` counts its siblings.
 
-    `rating` is GOOD, BAD or UNRATED; `made_with` holds the sampling values of an answer and its adapter.
+    `rating` is GOOD, BAD or UNRATED; `made_with` holds the sampling values of an answer and its adapters, or for one
+    whose words the user has changed the number of the answer that the model wrote.
     """
 
     id: int
@@ -63,6 +65,11 @@ class Message:
     pictures: tuple[AttachedPicture, ...] = ()
     rating: int = UNRATED
     made_with: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def edited_from(self) -> int | None:
+        """Return the number of the answer that the model wrote, None where the user has not changed it."""
+        return as_int(self.made_with.get(EDITED_FROM))
 
 
 class Messages:
@@ -130,6 +137,14 @@ class Messages:
         message = self.get(message_id)
         assert message is not None
         return message
+
+    def add_edited(self, message_id: int, text: str) -> Message | None:
+        """Add an answer in the user's words as a version of one, and show it; None where there is no such answer."""
+        answer = self.get(message_id)
+        if answer is None or answer.role != "assistant":
+            return None
+        made_with = {EDITED_FROM: answer.edited_from or answer.id}
+        return self.add(answer.conversation_id, answer.parent_id, answer.role, text, made_with=made_with)
 
     def append_text(self, message_id: int, text: str) -> None:
         """Write the next piece of a streaming answer; it is safe from a kill when this returns."""

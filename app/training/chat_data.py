@@ -1,8 +1,8 @@
 """Make training data of chosen chats."""
 
 import json
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,21 +17,33 @@ from engine.protocol import Role
 
 ROLES: dict[str, Role] = {"user": "user", "assistant": "assistant", "system": "system"}
 
-ChatDataKind = Literal["conversations", "preferences"]
+ChatDataKind = Literal["conversations", "edits", "preferences", "preferences and edits"]
 
-FILES: dict[ChatDataKind, str] = {"conversations": "my-chats.jsonl", "preferences": "my-preferences.jsonl"}
+FILES: dict[ChatDataKind, str] = {
+    "conversations": "my-chats.jsonl",
+    "edits": "my-edits.jsonl",
+    "preferences": "my-preferences.jsonl",
+    "preferences and edits": "my-preferences.jsonl",
+}
 CHOICES: dict[ChatDataKind, ChatChoice] = {
     "conversations": ChatChoice(conversations=True),
+    "edits": ChatChoice(edited_conversations=True),
     "preferences": ChatChoice(voted_pairs=True, rated_pairs=True),
+    "preferences and edits": ChatChoice(voted_pairs=True, rated_pairs=True, edited_pairs=True),
 }
 NOTHING: dict[ChatDataKind, tuple[str, str]] = {
     "conversations": (
         "None of these chats has a finished answer that is not rated bad.",
         "Choose chats with answers that you like.",
     ),
+    "edits": ("None of these chats has an answer that you edited.", "Edit an answer with the menu below it."),
     "preferences": (
         "None of these chats says which of two answers is better.",
         "Compare versions of an answer, or rate one good and another bad.",
+    ),
+    "preferences and edits": (
+        "None of these chats says which of two answers is better.",
+        "Compare versions of an answer, rate them, or edit one.",
     ),
 }
 
@@ -40,15 +52,14 @@ NOTHING: dict[ChatDataKind, tuple[str, str]] = {
 class ChatCounts:
     """Count what chats give of each kind of data."""
 
-    conversations: int = 0
-    preferences: int = 0
+    counts: Mapping[ChatDataKind, int] = field(default_factory=dict)
 
     def __add__(self, other: "ChatCounts") -> "ChatCounts":
-        return ChatCounts(self.conversations + other.conversations, self.preferences + other.preferences)
+        return ChatCounts({kind: self.of(kind) + other.of(kind) for kind in FILES})
 
     def of(self, kind: ChatDataKind) -> int:
         """Return the count of one kind."""
-        return self.conversations if kind == "conversations" else self.preferences
+        return self.counts.get(kind, 0)
 
 
 def as_chat(
@@ -63,6 +74,7 @@ def as_chat(
             message.text,
             shown=message.id in shown,
             rating=message.rating,
+            edited_from=message.edited_from,
             pictures=tuple(str(picture.file) for picture in message.pictures if picture.file.is_file()),
             finished=not message.streaming and (message.stats is None or message.stats.finish_reason == "stop"),
         )
@@ -75,7 +87,7 @@ def as_chat(
 
 def count_chat(chat: Chat) -> ChatCounts:
     """Count what a chat gives."""
-    return ChatCounts(len(_rows([chat], "conversations")), len(_rows([chat], "preferences")))
+    return ChatCounts({kind: len(_rows([chat], kind)) for kind in FILES})
 
 
 def write_chats(chats: Sequence[Chat], folder: Path, kind: ChatDataKind = "conversations") -> Path:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 
 from PySide6.QtCore import QLocale, Qt
 from PySide6.QtWidgets import (
+    QCheckBox,
     QDialog,
     QHBoxLayout,
     QListWidget,
@@ -41,13 +42,15 @@ class ChatsDialog(QDialog):
             item.setCheckState(Qt.CheckState.Unchecked)
             item.setData(Qt.ItemDataRole.UserRole, chat.id)
             self._list.addItem(item)
-        self._conversations, self._preferences = QRadioButton(), QRadioButton()
-        self._conversations.setChecked(True)
+        self._kinds: dict[ChatDataKind, QRadioButton] = {kind: QRadioButton() for kind in self._names()}
+        self._kinds["conversations"].setChecked(True)
+        self._with_edits = QCheckBox()
         self._about = WrappedLabel("", "muted")
         self._use = Button(self.tr("Use these chats"), "primary")
         self._lay_out()
         self._list.itemChanged.connect(self._check)
-        self._preferences.toggled.connect(self._check)
+        for button in (*self._kinds.values(), self._with_edits):
+            button.toggled.connect(self._check)
         self._use.clicked.connect(self.accept)
         self._check()
 
@@ -60,7 +63,8 @@ class ChatsDialog(QDialog):
     @property
     def kind(self) -> ChatDataKind:
         """Return the chosen kind of data."""
-        return "preferences" if self._preferences.isChecked() else "conversations"
+        kind = next(kind for kind, button in self._kinds.items() if button.isChecked())
+        return "preferences and edits" if kind == "preferences" and self._with_edits.isChecked() else kind
 
     def choose(self, conversation_id: int) -> None:
         """Choose one chat."""
@@ -70,15 +74,17 @@ class ChatsDialog(QDialog):
 
     def choose_kind(self, kind: ChatDataKind) -> None:
         """Choose the kind of data."""
-        (self._preferences if kind == "preferences" else self._conversations).setChecked(True)
+        with_edits = kind == "preferences and edits"
+        self._with_edits.setChecked(with_edits)
+        self._kinds["preferences" if with_edits else kind].setChecked(True)
 
     def _lay_out(self) -> None:
         cancel = Button(self.tr("Cancel"))
         cancel.clicked.connect(self.reject)
         kinds = QHBoxLayout()
         kinds.setSpacing(24)
-        kinds.addWidget(self._conversations)
-        kinds.addWidget(self._preferences)
+        for button in self._kinds.values():
+            kinds.addWidget(button)
         kinds.addStretch()
         foot = QHBoxLayout()
         foot.addStretch()
@@ -93,14 +99,18 @@ class ChatsDialog(QDialog):
         layout.addWidget(self._list, 1)
         layout.addLayout(kinds)
         layout.addWidget(self._about)
+        layout.addWidget(self._with_edits)
         layout.addLayout(foot)
 
     def _check(self) -> None:
         """Count what is chosen, and allow what gives something."""
         counts = sum((self._counts_of(chat) for chat in self.chosen), ChatCounts())
         locale = QLocale()
-        self._conversations.setText(self.tr("Conversations · {}").format(locale.toString(counts.conversations)))
-        self._preferences.setText(self.tr("Preferences · {}").format(locale.toString(counts.preferences)))
+        for kind, name in self._names().items():
+            self._kinds[kind].setText(f"{name} · {locale.toString(counts.of(kind))}")
+        more = counts.of("preferences and edits") - counts.of("preferences")
+        self._with_edits.setText(self.tr("Also my edits, before what they replaced · {}").format(locale.toString(more)))
+        self._with_edits.setVisible(self._kinds["preferences"].isChecked())
         self._about.setText(self._about_kind())
         self._use.setEnabled(counts.of(self.kind) > 0)
 
@@ -109,8 +119,19 @@ class ChatsDialog(QDialog):
             self._counts[conversation_id] = self._count(conversation_id)
         return self._counts[conversation_id]
 
+    def _names(self) -> dict[ChatDataKind, str]:
+        return {
+            "conversations": self.tr("Conversations"),
+            "edits": self.tr("Edited answers"),
+            "preferences": self.tr("Preferences"),
+        }
+
     def _about_kind(self) -> str:
-        if self.kind == "preferences":
+        if self.kind == "edits":
+            return self.tr(
+                "Each chat up to an answer that you edited, in your words; the answers before it are learned too."
+            )
+        if self._kinds["preferences"].isChecked():
             return self.tr(
                 "Pairs of a better and a worse answer to the same question: from your comparisons, and of a version "
                 "rated good with one rated bad. They are learned with DPO."

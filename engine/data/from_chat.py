@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -57,7 +57,8 @@ class ChatChoice:
 
     Attributes:
         conversations: the conversations as they are shown, up to the last good answer.
-        only_rated: of these only the parts that end with an answer rated good.
+        edited_conversations: the conversations that lead to an answer which the user corrected, shown or not.
+        only_rated: of the conversations only the parts that end with an answer rated good.
         voted_pairs: the version that the user found better in a comparison before the other one.
         rated_pairs: a good answer before a bad one to the same question, unless a vote says otherwise.
         regenerated_pairs: the version that the user kept before earlier ones that were not rated good.
@@ -65,6 +66,7 @@ class ChatChoice:
     """
 
     conversations: bool = False
+    edited_conversations: bool = False
     only_rated: bool = False
     voted_pairs: bool = False
     rated_pairs: bool = False
@@ -87,6 +89,8 @@ def _examples(chat: Chat, choice: ChatChoice, place: Place) -> list[Example]:
     examples = []
     if choice.conversations and (messages := _conversation(tree.shown_path(), choice.only_rated)):
         examples.append(Example(place, tree.as_messages(messages)))
+    if choice.edited_conversations:
+        examples += [Example(place, tree.as_messages(path)) for path in _edited(tree)]
     for versions in tree.answers():
         before = tree.path_to(versions[0].parent)
         for better, worse in _pairs(versions, choice, frozenset(chat.votes)):
@@ -101,6 +105,14 @@ def _conversation(path: Sequence[ChatMessage], only_rated: bool) -> Sequence[Cha
     path = path[: next(bad, len(path))]
     good = [index for index, step in enumerate(path) if step.role == "assistant" and _is_good(step, only_rated)]
     return path[: good[-1] + 1] if good else ()
+
+
+def _edited(tree: _Tree) -> list[list[ChatMessage]]:
+    """Give the ways to corrected answers, the longest of those that lie on each other; no bad answer is on them."""
+    paths = [tree.path_to(answer.id) for answer in tree.corrected()]
+    good = [path for path in paths if all(step.role == "user" or _is_good(step, False) for step in path)]
+    passed = {step.id for path in good for step in path[:-1]}
+    return [path for path in good if path[-1].id not in passed]
 
 
 def _is_good(answer: ChatMessage, only_rated: bool) -> bool:
@@ -120,17 +132,22 @@ def _pairs(
                 continue
             voted = choice.voted_pairs and ChatVote(better.id, worse.id) in votes
             against = choice.voted_pairs and ChatVote(worse.id, better.id) in votes
-            if voted or (not against and _is_preferred(better, worse, choice)):
+            if voted or (not against and _is_preferred(better, worse, choice, versions)):
                 seen.add(texts)
                 yield better, worse
 
 
-def _is_preferred(better: ChatMessage, worse: ChatMessage, choice: ChatChoice) -> bool:
+def _is_replaced(edited: ChatMessage, versions: Iterable[ChatMessage]) -> bool:
+    """Tell whether the user has corrected the same answer once more since."""
+    return any(each.edited_from == edited.edited_from and each.id > edited.id for each in versions)
+
+
+def _is_preferred(better: ChatMessage, worse: ChatMessage, choice: ChatChoice, versions: Sequence[ChatMessage]) -> bool:
     if choice.rated_pairs and better.rating == UP and worse.rating == DOWN:
         return True
     if better.rating < worse.rating or not worse.finished:
         return False
-    if choice.edited_pairs and better.edited_from == worse.id:
+    if choice.edited_pairs and better.edited_from == worse.id and not _is_replaced(better, versions):
         return True
     kept = better.shown and better.id > worse.id and worse.edited_from is None and better.edited_from is None
     return choice.regenerated_pairs and kept and better.rating != DOWN and worse.rating != UP
@@ -175,6 +192,11 @@ class _Tree:
             in_order = all(one.role != other.role for one, other in pairwise(before))
             if len(versions) > 1 and before and before[-1].role == "user" and in_order:
                 yield versions
+
+    def corrected(self) -> list[ChatMessage]:
+        """Give the answers in the user's words, of each answer the last."""
+        edited = [each for each in self._by_id.values() if each.role == "assistant" and each.edited_from is not None]
+        return [each for each in edited if not _is_replaced(each, edited)]
 
     def as_messages(self, path: Sequence[ChatMessage]) -> tuple[Message, ...]:
         """Give a way with the system prompt in front."""

@@ -3,15 +3,16 @@
 from dataclasses import replace
 
 import pytest
-from PySide6.QtCore import QUrl
+from PySide6.QtCore import Qt, QUrl
 from PySide6.QtGui import QGuiApplication
-from PySide6.QtWidgets import QPushButton, QWidget
+from PySide6.QtWidgets import QLabel, QPlainTextEdit, QPushButton, QWidget
 from pytestqt.qtbot import QtBot
 
 from app.chat import text_view
 from app.chat.answer_view import AnswerView
 from app.chat.asks import TranscriptAsks
 from app.chat.code_block import CodeBlock
+from app.chat.message_editor import MessageEditor
 from app.chat.prose import ProseView
 from app.chat.table_view import TableView
 from app.storage.messages import BAD, GOOD, UNRATED, AnswerStats, Message
@@ -196,3 +197,43 @@ def test_an_answer_can_be_shown_alone(theme: Theme, asks: TranscriptAsks, parent
     view.show()
     texts = [child.text() for child in view.findChildren(QPushButton) if child.isVisible()]
     assert texts == ["Copy"]  # of the block of code
+
+
+def test_an_answer_is_edited_in_its_place(qtbot: QtBot, theme: Theme, asks: TranscriptAsks, parent: QWidget) -> None:
+    view = make(theme, asks, parent)
+    height = view.height_for(684)
+    edited: list[tuple[int, str]] = []
+    asks.answer_edited.connect(lambda message, text: edited.append((message, text)))
+    view.begin_edit()
+    view.height_for(684)
+    editor = view.findChild(MessageEditor)
+    field = editor.findChild(QPlainTextEdit)
+    assert field.toPlainText() == TEXT  # the source, not what is drawn
+    assert not view.findChild(ProseView).isVisible()
+    field.setPlainText("New.")
+    qtbot.keyClick(field, Qt.Key.Key_Return)
+    assert edited == []  # answers have lines
+    view.set_busy(True)
+    qtbot.keyClick(field, Qt.Key.Key_Return, Qt.KeyboardModifier.ControlModifier)
+    assert edited == [] and view.editing
+    view.set_busy(False)
+    qtbot.keyClick(field, Qt.Key.Key_Return, Qt.KeyboardModifier.ControlModifier)
+    assert edited == [(7, "New.")]
+    assert not view.editing
+    assert view.findChild(ProseView).isVisible()
+    assert view.height_for(684) == height
+
+
+def test_nothing_changed_is_no_version(qtbot: QtBot, theme: Theme, asks: TranscriptAsks, parent: QWidget) -> None:
+    view = make(theme, asks, parent)
+    view.begin_edit()
+    with qtbot.assertNotEmitted(asks.answer_edited):
+        view._editor._submit()
+    view.begin_edit()
+    qtbot.keyClick(view.findChildren(QPlainTextEdit)[-1], Qt.Key.Key_Escape)
+    assert not view.editing
+
+
+def test_an_edited_answer_says_so(theme: Theme, asks: TranscriptAsks, parent: QWidget) -> None:
+    view = make(theme, asks, parent, replace(ANSWER, stats=None, made_with={"edited_from": 6}))
+    assert "edited by you" in [label.text() for label in view.findChildren(QLabel)]

@@ -35,3 +35,7 @@ def test_damaged_values_are_left_out(value: object) -> None:
     damaged = answer(temperature=value, adapter=value if value != "x" else 3)
     assert made_with_text(damaged) == "Version 2 · model not known"
     assert made_with_text(answer(adapters=value)) == "Version 2 · model not known"
+
+
+def test_an_edited_answer_was_made_by_the_user() -> None:
+    assert made_with_text(answer(edited_from=2)) == "Version 2 · edited by you"

@@ -107,5 +107,5 @@ def test_editing_may_leave_the_pictures_alone(
     assert view._editor is not None
     assert "The 2 pictures stay." in [label.text() for label in view._editor.findChildren(QLabel)]
     view._editor._text.setPlainText("")
-    view._editor._send()
+    view._editor._submit()
     assert submitted == [(7, "")]

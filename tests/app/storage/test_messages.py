@@ -162,3 +162,20 @@ def test_what_is_written_is_there_after_reopening(tmp_path: Path) -> None:
     database = open_database(path)
     assert texts(Messages(database), chat) == ["hello"]
     database.close()
+
+
+def test_an_edited_answer_stands_beside_what_the_model_wrote(messages: Messages, conversations: Conversations) -> None:
+    chat = conversations.create("Chat").id
+    question = messages.add(chat, None, "user", "Why?")
+    answer = messages.add(chat, question.id, "assistant", "Becuase.")
+    first = messages.add_edited(answer.id, "Because.")
+    assert first is not None
+    again = messages.add_edited(first.id, "Because it is.")
+    assert again is not None
+    shown = messages.path(chat)[-1]
+    assert (shown.text, shown.version, shown.versions, shown.streaming) == ("Because it is.", 3, 3, False)
+    # An edit of an edit is one of what the model wrote, too.
+    assert [first.edited_from, again.edited_from] == [answer.id, answer.id]
+    kept = messages.get(answer.id)
+    assert kept is not None and (kept.text, kept.edited_from) == ("Becuase.", None)
+    assert messages.add_edited(question.id, "How?") is None

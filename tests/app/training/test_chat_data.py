@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from PySide6.QtWidgets import QCheckBox, QRadioButton
 
 from app.storage.conversations import Conversations
 from app.storage.database import open_database
@@ -33,6 +34,15 @@ def read(storage, conversation) -> Chat:
     return as_chat(conversation, messages.all_of(conversation.id), shown, votes.of_chat(conversation.id))
 
 
+def counts(chat: Chat) -> tuple[int, ...]:
+    counted = count_chat(chat)
+    return tuple(counted.of(kind) for kind in ("conversations", "edits", "preferences", "preferences and edits"))
+
+
+def rows_of(file: Path) -> list[dict]:
+    return [json.loads(line) for line in file.read_text("utf-8").splitlines()]
+
+
 def add_versions(storage, *texts: str):
     """Make a chat with a question and versions of its answer, and return it with the numbers of the versions."""
     conversations, messages, _ = storage
@@ -53,7 +63,7 @@ def add_chat(storage, title: str, reason: str = "stop") -> Chat:
 
 def test_chats_are_written_as_conversations(storage, tmp_path: Path) -> None:
     file = write_chats([add_chat(storage, "Lisbon"), add_chat(storage, "Oslo")], tmp_path / "datasets")
-    rows = [json.loads(line) for line in file.read_text("utf-8").splitlines()]
+    rows = rows_of(file)
     assert [row["messages"][-1]["content"] for row in rows] == ["Lisbon is fine.", "Oslo is fine."]
     assert [turn["role"] for turn in rows[0]["messages"]] == ["system", "user", "assistant"]
 
@@ -78,9 +88,9 @@ def test_votes_and_ratings_are_written_as_preferences(storage, tmp_path: Path) -
     storage[2].add(third, second)
     storage[2].add(first, third, equal=True)
     chat = read(storage, conversation)
-    assert count_chat(chat) == ChatCounts(conversations=1, preferences=2)
+    assert counts(chat) == (1, 0, 2, 2)
     file = write_chats([chat], tmp_path, "preferences")
-    rows = [json.loads(line) for line in file.read_text("utf-8").splitlines()]
+    rows = rows_of(file)
     pairs = {(row["chosen"][0]["content"], row["rejected"][0]["content"]) for row in rows}
     assert pairs == {("Sunny.", "Grey."), ("Mild.", "Sunny.")}
     assert rows[0]["prompt"] == [{"role": "user", "content": "How is Lisbon?"}]
@@ -111,11 +121,11 @@ def test_pictures_come_with_their_chat_and_stay_when_it_goes(storage, tmp_path: 
 
 def test_a_bad_answer_is_left_out_of_the_conversations(storage, tmp_path: Path) -> None:
     conversation, [first, _] = add_versions(storage, "Grey.", "Sunny.")
-    assert count_chat(read(storage, conversation)).conversations == 1
+    assert counts(read(storage, conversation))[0] == 1
     storage[1].select_version(first)
     storage[1].rate(first, BAD)
     chat = read(storage, conversation)
-    assert count_chat(chat) == ChatCounts(0, 0)
+    assert counts(chat) == (0, 0, 0, 0)
     for kind in ("conversations", "preferences"):
         with pytest.raises(EngineError) as caught:
             write_chats([chat], tmp_path, kind)
@@ -127,7 +137,7 @@ def test_no_chat_is_chosen_by_itself(qtbot, storage) -> None:
     add_chat(storage, "Oslo")
     chats = storage[0].page(10)
     asked = []
-    dialog = ChatsDialog(chats, lambda chat: asked.append(chat) or ChatCounts(1, 0))
+    dialog = ChatsDialog(chats, lambda chat: asked.append(chat) or ChatCounts({"conversations": 1}))
     qtbot.addWidget(dialog)
     assert dialog.chosen == asked == []
     assert not dialog._use.isEnabled()
@@ -148,4 +158,29 @@ def test_the_dialog_counts_both_kinds_of_what_is_chosen(qtbot, storage) -> None:
     dialog.choose(conversation.id)
     assert dialog._use.isEnabled()
     assert dialog.kind == "preferences"
-    assert [dialog._conversations.text(), dialog._preferences.text()] == ["Conversations · 2", "Preferences · 1"]
+    texts = [button.text() for button in dialog.findChildren(QRadioButton)]
+    assert texts == ["Conversations · 2", "Edited answers · 0", "Preferences · 1"]
+
+
+def test_edits_become_data_by_choice_only(qtbot, storage, tmp_path: Path) -> None:
+    conversation, [first] = add_versions(storage, "Grey.")
+    storage[1].add_edited(first, "Sunny, mostly.")
+    chat = read(storage, conversation)
+    assert counts(chat) == (1, 1, 0, 1)
+    [row] = rows_of(write_chats([chat], tmp_path, "edits"))
+    assert [turn["content"] for turn in row["messages"]] == ["How is Lisbon?", "Sunny, mostly."]
+    [row] = rows_of(write_chats([chat], tmp_path, "preferences and edits"))
+    assert (row["chosen"][0]["content"], row["rejected"][0]["content"]) == ("Sunny, mostly.", "Grey.")
+    dialog = ChatsDialog(storage[0].page(10), lambda chat: count_chat(read(storage, storage[0].get(chat))))
+    qtbot.addWidget(dialog)
+    dialog.show()
+    dialog.choose(conversation.id)
+    edits = dialog.findChild(QCheckBox)
+    assert (dialog.kind, edits.isChecked(), edits.isVisible()) == ("conversations", False, False)
+    dialog.choose_kind("preferences")
+    assert edits.isVisible() and not dialog._use.isEnabled()
+    edits.click()
+    assert dialog.kind == "preferences and edits" and dialog._use.isEnabled()
+    assert edits.text().endswith("· 1")
+    dialog.choose_kind("edits")
+    assert dialog.kind == "edits" and not edits.isVisible()

@@ -111,6 +111,34 @@ def test_a_corrected_answer_is_preferred_to_what_the_model_wrote():
     assert pairs(ChatChoice(regenerated_pairs=True), *versions) == []
 
 
+def test_of_several_corrections_the_last_counts():
+    edits = answer(3, 1, "better", edited_from=2, shown=False), answer(4, 1, "best", edited_from=2)
+    versions = (user(1, None), answer(2, 1, shown=False), *edits)
+    assert pairs(ChatChoice(edited_pairs=True), *versions) == [(["best"], ["answer 2"])]
+    [example] = examples(ChatChoice(edited_conversations=True), chat(*versions))
+    assert words(example) == (["question 1", "best"], [], [])
+
+
+def test_conversations_lead_to_corrected_answers_shown_or_not():
+    versions = (
+        user(1, None),
+        answer(2, 1, shown=False),
+        answer(3, 1, "better", edited_from=2),
+        user(4, 3),
+        answer(5, 4),
+        answer(6, 4, "better too", edited_from=5, shown=False),
+    )
+    [example] = examples(ChatChoice(edited_conversations=True), chat(*versions, system_prompt="Be kind."))
+    assert words(example) == (["Be kind.", "question 1", "better", "question 4", "better too"], [], [])
+    assert examples(ChatChoice(edited_conversations=True), chat(user(1, None), answer(2, 1))) == []
+
+
+@pytest.mark.parametrize("changes", [{"rating": DOWN}, {"finished": False}])
+def test_what_is_bad_before_a_correction_is_not_learned_with_it(changes):
+    versions = (user(1, None), answer(2, 1, **changes), user(3, 2), answer(4, 3), answer(5, 3, "good", edited_from=4))
+    assert examples(ChatChoice(edited_conversations=True), chat(*versions)) == []
+
+
 def test_the_same_two_texts_make_one_pair():
     versions = (
         user(1, None),
