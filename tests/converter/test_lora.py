@@ -14,7 +14,7 @@ from converter.gguf_file import read_header
 from converter.lora import convert_lora
 from engine.runtime.native_log import NativeLog
 from tests.helpers.adapters import make_adapter, peft_logits, write_adapter
-from tests.helpers.checkpoints import make_phi3, make_phimoe
+from tests.helpers.checkpoints import make_phi3
 from tests.helpers.fixtures import unpack_checkpoint
 from tests.helpers.logits import relative_error
 from tests.helpers.sessions import session_logits
@@ -27,23 +27,14 @@ VARIANTS = ("mini", "mini-4k", "mini-128k", "medium", "phi-4-mini")
 
 
 @pytest.fixture(scope="module")
-def ids():
-    return np.random.default_rng(3).integers(3, VOCABULARY, 40).tolist()
-
-
-@pytest.fixture(scope="module")
-def bases(tmp_path_factory):
-    """Make a checkpoint of a variant and its conversion once."""
+def bases(checkpoints, tmp_path_factory):
+    """Convert the checkpoint of a variant once."""
     made = {}
 
     def base(variant):
         if variant not in made:
-            folder = tmp_path_factory.mktemp("lora") / variant
-            if variant == "moe":
-                make_phimoe(folder, vocab_size=VOCABULARY, num_local_experts=4, tokenizer=False)
-            else:
-                make_phi3(folder, variant, vocab_size=VOCABULARY, pad_token_id=0, tokenizer=False)
-            made[variant] = folder, convert(folder, folder.with_suffix(".gguf"), outtype="f32").path
+            out = tmp_path_factory.mktemp("lora") / f"{variant}.gguf"
+            made[variant] = checkpoints(variant), convert(checkpoints(variant), out, outtype="f32").path
         return made[variant]
 
     return base

@@ -15,35 +15,11 @@ from converter.gguf_file import read_header
 from converter.merge import open_checkpoint
 from converter.merged_checkpoint import write_merged
 from tests.helpers.adapters import make_adapter, peft_logits, write_adapter
-from tests.helpers.checkpoints import TOKENIZER, make_phi3, make_phimoe
+from tests.helpers.checkpoints import TOKENIZER
 from tests.helpers.fixtures import unpack_checkpoint
 from tests.helpers.logits import reference_logits, relative_error
 
-VOCABULARY = 2000
 MOE_MODULES = ["q_proj", "k_proj", "v_proj", "o_proj"]
-
-
-@pytest.fixture(scope="module")
-def ids():
-    return np.random.default_rng(3).integers(3, VOCABULARY, 40).tolist()
-
-
-@pytest.fixture(scope="module")
-def bases(tmp_path_factory):
-    """Make a checkpoint of a variant once."""
-    made = {}
-
-    def base(variant):
-        if variant not in made:
-            folder = tmp_path_factory.mktemp("merge") / variant
-            if variant == "moe":
-                make_phimoe(folder, vocab_size=VOCABULARY, num_local_experts=4, tokenizer=False)
-            else:
-                make_phi3(folder, variant, vocab_size=VOCABULARY, pad_token_id=0, tokenizer=False)
-            made[variant] = folder
-        return made[variant]
-
-    return base
 
 
 @pytest.mark.parametrize(
@@ -67,9 +43,9 @@ def bases(tmp_path_factory):
         ("moe", {"target_modules": ["q_proj"], "target_parameters": ["experts.gate_up_proj", "experts.down_proj"]}),
     ],
 )
-def test_merged_weights_compute_what_peft_does(bases, ids, tmp_path, variant, settings):
+def test_merged_weights_compute_what_peft_does(checkpoints, ids, tmp_path, variant, settings):
     """The directory is read again by transformers itself."""
-    checkpoint = bases(variant)
+    checkpoint = checkpoints(variant)
     adapter = make_adapter(tmp_path / "adapter", checkpoint, **settings)
     result = write_merged(checkpoint, adapter, tmp_path / "merged")
     reference = peft_logits(checkpoint, adapter, ids)
@@ -77,8 +53,8 @@ def test_merged_weights_compute_what_peft_does(bases, ids, tmp_path, variant, se
     assert relative_error(reference_logits(checkpoint, ids), reference) > 1e-3
 
 
-def test_a_merged_conversion_equals_the_conversion_of_the_merged_checkpoint(bases, tmp_path):
-    checkpoint = bases("moe")
+def test_a_merged_conversion_equals_the_conversion_of_the_merged_checkpoint(checkpoints, tmp_path):
+    checkpoint = checkpoints("moe")
     adapter = make_adapter(tmp_path / "adapter", checkpoint, target_modules=MOE_MODULES)
     once = convert(checkpoint, tmp_path / "once.gguf", outtype="f32", adapter=adapter)
     written = write_merged(checkpoint, adapter, tmp_path / "moe-adapter")
@@ -105,9 +81,9 @@ def test_the_written_checkpoint_is_complete(mini, tmp_path):
     assert not (tmp_path / "merged.part").exists()
 
 
-def test_large_checkpoints_are_written_in_parts(bases, tmp_path, monkeypatch):
+def test_large_checkpoints_are_written_in_parts(checkpoints, tmp_path, monkeypatch):
     monkeypatch.setattr("converter.safetensors_stream.write_safetensors.__defaults__", (None, 600_000))
-    checkpoint = bases("mini")
+    checkpoint = checkpoints("mini")
     adapter = make_adapter(tmp_path / "adapter", checkpoint)
     parts = write_merged(checkpoint, adapter, tmp_path / "parts").path
     monkeypatch.undo()
@@ -118,8 +94,8 @@ def test_large_checkpoints_are_written_in_parts(bases, tmp_path, monkeypatch):
         np.testing.assert_array_equal(load_file(parts / index["weight_map"][name])[name], tensor)
 
 
-def test_rows_are_those_of_the_whole_whatever_the_chunk(bases, tmp_path):
-    checkpoint = bases("mini")
+def test_rows_are_those_of_the_whole_whatever_the_chunk(checkpoints, tmp_path):
+    checkpoint = checkpoints("mini")
     adapter = make_adapter(tmp_path / "adapter", checkpoint, use_dora=True, trainable_token_indices=[1999, 0])
     with closing(open_checkpoint(checkpoint, adapter)) as merged:
         for name in ("model.layers.0.mlp.down_proj.weight", "model.embed_tokens.weight"):
@@ -130,8 +106,8 @@ def test_rows_are_those_of_the_whole_whatever_the_chunk(bases, tmp_path):
             np.testing.assert_allclose(np.concatenate(steps), whole, rtol=1e-5, atol=1e-6)
 
 
-def test_a_cancelled_or_refused_merge_leaves_nothing(bases, tmp_path):
-    checkpoint = bases("mini")
+def test_a_cancelled_or_refused_merge_leaves_nothing(checkpoints, tmp_path):
+    checkpoint = checkpoints("mini")
     adapter = make_adapter(tmp_path / "adapter", checkpoint)
 
     def cancel(progress):
@@ -146,12 +122,12 @@ def test_a_cancelled_or_refused_merge_leaves_nothing(bases, tmp_path):
     with pytest.raises(ConversionError, match="does not exist"):
         write_merged(checkpoint, adapter, tmp_path / "nowhere" / "merged")
     with pytest.raises(ConversionError, match="does not belong"):
-        write_merged(bases("medium"), adapter, tmp_path / "merged")
+        write_merged(checkpoints("medium"), adapter, tmp_path / "merged")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["adapter", "taken"]
 
 
-def test_a_training_that_ran_away_is_refused(bases, tmp_path):
-    checkpoint = bases("mini")
+def test_a_training_that_ran_away_is_refused(checkpoints, tmp_path):
+    checkpoint = checkpoints("mini")
     adapter = make_adapter(tmp_path / "adapter", checkpoint)
     file = adapter / "adapter_model.safetensors"
     save_file({name: tensor * np.float32(1e30) for name, tensor in load_file(file).items()}, file)

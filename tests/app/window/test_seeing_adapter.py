@@ -17,7 +17,7 @@ from engine.jobs.handle import start
 from engine.protocol import Adapter, Chat, Load, Sampling
 from engine.protocol import Message as Turn
 from tests.app.window.conftest import Opener
-from tests.app.window.test_pictures import attach, send, wait_for_answer
+from tests.app.window.pictures.steps import attach, send, wait_for_answer
 from tests.engine.training.vision_runs import ANSWERS, PICTURES, exact_checkpoint, pair_rows, vision_job
 
 WAIT_S = 180
