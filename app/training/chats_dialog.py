@@ -35,6 +35,7 @@ class ChatsDialog(QDialog):
         self.setWindowTitle(self.tr("Data from my chats"))
         self.resize(*SIZE)
         self._list = QListWidget()
+        self._list.setProperty("kind", "checks")
         self._list.setAccessibleName(self.tr("Chats"))
         for chat in chats:
             item = QListWidgetItem(f"{chat.title}  ·  {when_text(chat.updated_at)}")

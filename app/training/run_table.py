@@ -5,16 +5,16 @@ Signals: `shown_requested(Run)`, `chat_requested(Run)`, `export_requested(Run)`,
 """
 
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QMenu, QSizePolicy, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QMenu, QVBoxLayout, QWidget
 
 from app.training.run import Run
 from app.training.wording import loss_text, method_text, state_text, when_text
-from app.widgets.buttons import Button
+from app.widgets.buttons import Button, ElidedButton
 from app.widgets.labels import ElidedLabel, Label
 from app.widgets.surfaces import Hairline
 
 NAME, BASE, METHOD, LOSS, WHEN, ACTIONS = range(6)
-COLUMN_STRETCH = {NAME: 8, BASE: 7, METHOD: 5, LOSS: 6, WHEN: 5}
+COLUMN_STRETCH = {NAME: 12, BASE: 6, METHOD: 7, LOSS: 6, WHEN: 5}
 COLUMN_SPACING = 16
 CELL_MARGIN = 8
 
@@ -92,8 +92,7 @@ class RunTable(QWidget):
 
     def _name_cell(self, run: Run) -> QWidget:
         cell = QWidget()
-        name = Button(run.note.title.replace("&", "&&"), "value")
-        name.setSizePolicy(QSizePolicy.Policy.Maximum, QSizePolicy.Policy.Fixed)
+        name = ElidedButton(run.note.title, "value")
         name.setAccessibleName(self.tr("Show the run {}").format(run.note.title))
         name.clicked.connect(lambda: self.shown_requested.emit(run))
         layout = QHBoxLayout(cell)

@@ -8,7 +8,7 @@ from PySide6.QtGui import QDragEnterEvent, QDropEvent
 from pytestqt.qtbot import QtBot
 
 from app.widgets.bars import LabelledSlider, ThinProgress
-from app.widgets.buttons import Button, MenuButton
+from app.widgets.buttons import Button, ElidedButton, MenuButton
 from app.widgets.labels import Badge, ElidedLabel
 from app.widgets.surfaces import DropZone, Page
 
@@ -95,3 +95,19 @@ def _enter(data: QMimeData) -> QDragEnterEvent:
         return QDragEnterEvent(
             QPoint(5, 5), Qt.DropAction.CopyAction, data, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier
         )
+
+
+def test_a_long_button_is_shortened_to_its_room(qtbot: QtBot) -> None:
+    button = ElidedButton("A rather long name & more", "value")
+    qtbot.addWidget(button)
+    whole = button.sizeHint().width()
+    assert button.minimumSizeHint().width() < whole / 2
+    button.resize(whole, button.sizeHint().height())
+    button.show()
+    assert (button.text(), button.toolTip()) == ("A rather long name && more", "")
+    button.resize(whole - 40, button.height())
+    assert button.text().endswith("…")
+    assert button.toolTip() == "A rather long name & more"
+    assert button.sizeHint().width() == whole
+    button.resize(whole, button.height())
+    assert button.text() == "A rather long name && more"
