@@ -24,8 +24,8 @@ def with_copies(examples: Iterable[Example], source: Path, folder: Path) -> Iter
         return str(copy_picture(path, folder)) if path.is_relative_to(source) else picture
 
     for each in examples:
-        ways = {name: copied(getattr(each, name)) for name in ("messages", "chosen", "rejected")}
-        yield replace(each, **ways)
+        chosen, rejected = copied(each.chosen), copied(each.rejected)
+        yield replace(each, messages=copied(each.messages), chosen=chosen, rejected=rejected)
 
 
 def copy_picture(picture: Path, folder: Path) -> Path:
