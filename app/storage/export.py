@@ -22,6 +22,7 @@ def to_markdown(conversation: Conversation, messages: list[Message]) -> str:
         parts.append(f"## {SPEAKERS.get(message.role, message.role)}")
         parts += [f"*Picture: {_described(picture)}*" for picture in message.pictures]
         parts += [message.text.strip()] if message.text.strip() or not message.pictures else []
+        parts += ["*Edited by you.*"] if message.edited_from is not None else []
         parts += [f"*Rated {RATINGS[message.rating]}.*"] if message.rating in RATINGS else []
     return "\n\n".join(parts) + "\n"
 
@@ -40,6 +41,7 @@ def to_json(conversation: Conversation, messages: list[Message]) -> str:
                 "created_at": _moment(message.created_at),
                 "stats": asdict(message.stats) if message.stats else None,
                 "rating": RATINGS.get(message.rating),
+                "edited": message.edited_from is not None,
                 "pictures": [
                     {"name": picture.name, "alt_text": picture.alt_text, "sha256": picture.stored.digest}
                     for picture in message.pictures

@@ -59,3 +59,13 @@ def test_ratings_are_named(conversations: Conversations, messages: Messages) -> 
     assert "Brick\n\n*Rated bad.*\n" in export.to_markdown(chat, path)
     ratings = [message["rating"] for message in json.loads(export.to_json(chat, path))["messages"]]
     assert ratings == [None, "good", None, "bad"]
+
+
+def test_words_of_the_user_are_not_taken_for_the_models(conversations: Conversations, messages: Messages) -> None:
+    chat = conversations.create("Chat")
+    question = messages.add(chat.id, None, "user", "Why?")
+    answer = messages.add(chat.id, question.id, "assistant", "Becuase.")
+    messages.add_edited(answer.id, "Because.")
+    path = messages.path(chat.id)
+    assert export.to_markdown(chat, path).endswith("Because.\n\n*Edited by you.*\n")
+    assert [message["edited"] for message in json.loads(export.to_json(chat, path))["messages"]] == [False, True]
