@@ -63,6 +63,13 @@ def buttons(page: QWidget) -> list[QPushButton]:
     return [each for each in page.findChildren(QPushButton) if each.accessibleName() == "Use in chat: Boats"]
 
 
+def loaded_companion(application: Application) -> str:
+    """Give the picture part that the worker was told to look with; empty for the model's own."""
+    loaded = application.bridge._supervisor._loaded
+    assert loaded is not None
+    return loaded[0].companion
+
+
 def answer_of_the_engine(model: Path, adapter: Path, companion: Path, picture: Path) -> str:
     client = EngineClient()
     try:
@@ -90,6 +97,7 @@ def test_a_run_on_pictures_is_used_in_a_chat(qtbot: QtBot, trained: Path, open_w
         assert answer.text.strip() == wanted
         expected = answer_of_the_engine(models / "tiny-vision.gguf", adapter, companion, picture)
         assert answer.text == expected
+        assert loaded_companion(application) == str(companion)
         application.chat.new_chat()
         application.chat.own.use_adapters([Adapter(str(adapter))])
     # A chat without it sees with the model's own projector again.
@@ -97,4 +105,4 @@ def test_a_run_on_pictures_is_used_in_a_chat(qtbot: QtBot, trained: Path, open_w
     attach(qtbot, application, PICTURES[0])
     send(qtbot, application, QUESTION)
     assert wait_for_answer(qtbot, application).text.strip() != ANSWERS[0]
-    assert application.chat.models._companion is None
+    assert loaded_companion(application) == ""
