@@ -12,6 +12,7 @@ from typing import IO, Any, BinaryIO, Protocol, cast
 
 from engine.channel import LineWriter, read_lines
 from engine.errors import EngineError
+from engine.gpu_record import GpuRecord, default_gpu_folder
 from engine.launch import child_environment, python_command
 from engine.process_end import explain_end
 from engine.protocol import (
@@ -120,6 +121,8 @@ class EngineClient:
                 break
             except subprocess.TimeoutExpired:
                 step()
+        # What it was doing is not to blame for this end.
+        GpuRecord(default_gpu_folder()).withdraw(self._process.pid)
         if threading.current_thread() is not self._reader:
             self._reader.join()
 

@@ -15,6 +15,7 @@ EXIT_STATUS = {
     "template_invalid": 3,
     "picture_invalid": 3,
     "out_of_memory": 4,
+    "gpu_failed": 1,
     "disk_full": 4,
     "cancelled": 130,
     "training_diverged": 1,

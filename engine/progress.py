@@ -6,9 +6,10 @@ import math
 import time
 from collections.abc import Callable
 
-from engine.protocol import Event, Notice, Progress, Stage
+from engine.protocol import Event, LoadedModel, Notice, Progress, Stage
 
 _SECONDS_BETWEEN_REPORTS = 0.1
+MOVED_TO_PROCESSOR = "The graphics card failed; the answer goes on on the processor."
 _READING = ("prefill", "reread")
 # A few tokens are read slower than many; fewer yet say nothing.
 _TOKENS_FOR_PACE = 32
@@ -68,6 +69,11 @@ class Reporter:
     def approximate(self, sentence: str) -> None:
         """Tell from where on an answer is approximate."""
         self._send(Notice(self._id, "approximate", sentence))
+
+    def moved(self, model: LoadedModel) -> None:
+        """Tell that a GPU has failed in the middle of an answer, which goes on with the model on the processor."""
+        self._pace.forget()
+        self._send(Notice(self._id, "moved_to_processor", MOVED_TO_PROCESSOR, model=model))
 
     def _report(self, stage: Stage, done: float, total: float) -> None:
         now = self._clock()

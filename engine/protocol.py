@@ -20,6 +20,7 @@ Role = Literal["system", "user", "assistant"]
 Stage = Literal["load", "picture", "prefill", "reread"]
 FinishReason = Literal["stop", "length", "cancelled"]
 Runtime = Literal["auto", "llama.cpp", "pytorch"]
+GpuUse = Literal["auto", "retry", "avoid"]
 
 
 def require(condition: bool, sentence: str) -> None:
@@ -94,7 +95,9 @@ class Load:
     the engine; `gpu_layers` -1 means as many as fit. `companion` is the file with a vision model's tower (empty: the
     one beside the model), `picture_cache` a folder for embeddings of pictures (empty: kept in memory only),
     `thread_cache` one for the numbers of threads that measured best (empty: neither measured nor kept). `runtime` is
-    what computes; `auto` takes PyTorch where it is installed and llama.cpp cannot compute the model exactly.
+    what computes; `auto` takes PyTorch where it is installed and llama.cpp cannot compute the model exactly. `gpu`
+    `auto` leaves GPUs alone whose driver has crashed before, `retry` tries them again, `avoid` takes the processor
+    after a failure.
     """
 
     path: str
@@ -107,6 +110,7 @@ class Load:
     picture_cache: str = ""
     runtime: Runtime = "auto"
     thread_cache: str = ""
+    gpu: GpuUse = "auto"
 
     def __post_init__(self) -> None:
         """Refuse values outside their range."""
@@ -134,7 +138,8 @@ class Chat:
     """Ask for the next answer of a conversation.
 
     `max_tokens` 0 means to the end of the context. `num_crops` is into how many crops a picture is cut at most (0: what
-    the model's own processor takes).
+    the model's own processor takes). `written` are the ids of an answer that was begun elsewhere: it goes on after
+    them, and the text that they make is not sent again.
     """
 
     messages: tuple[Message, ...]
@@ -142,6 +147,7 @@ class Chat:
     max_tokens: int = 0
     stop: tuple[str, ...] = ()
     num_crops: int = 0
+    written: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse an empty conversation and values outside their range."""
@@ -241,9 +247,10 @@ class LoadNote:
 class LoadedModel:
     """Describe the loaded model.
 
-    `runs_on` says where it computes and why; `num_crops` is into how many crops at most its own processor cuts a
-    picture (0: it sees none); beyond `faithful_context` tokens its answers are approximate (0: nowhere). `notes` say
-    what is wrong with the file and could not be put right without a word while it was loaded.
+    `runs_on` names what computes and `runs_on_reason` says in a phrase why that (empty: nothing to say); `num_crops` is
+    into how many crops at most its own processor cuts a picture (0: it sees none); beyond `faithful_context` tokens its
+    answers are approximate (0: nowhere). `notes` say what is wrong with the file and could not be put right without a
+    word while it was loaded, and that a GPU is not used after a failure.
     """
 
     name: str
@@ -261,6 +268,7 @@ class LoadedModel:
     num_crops: int = 0
     faithful_context: int = 0
     notes: tuple[LoadNote, ...] = ()
+    runs_on_reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -328,20 +336,22 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """Carry a piece of the answer, never a part of a character."""
+    """Carry a piece of the answer, never a part of a character, and the ids of the tokens since the last piece."""
 
     id: int
     text: str
+    ids: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """Tell the user something about a request that goes on."""
+    """Tell the user something about a request that goes on; `model` is what the loaded model has become by it."""
 
     id: int
-    code: Literal["turns_dropped", "approximate"]
+    code: Literal["turns_dropped", "approximate", "moved_to_processor"]
     message: str
     dropped_messages: int = 0
+    model: LoadedModel | None = None
 
 
 @dataclass(frozen=True, slots=True)

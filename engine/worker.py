@@ -16,6 +16,7 @@ from typing import BinaryIO
 from engine.busy import BusyMark, default_busy_file
 from engine.channel import read_lines
 from engine.errors import EngineError
+from engine.gpu_record import GpuRecord, default_gpu_folder
 from engine.progress import ReadingPace, Reporter
 from engine.protocol import (
     PROTOCOL,
@@ -39,7 +40,7 @@ from engine.protocol import (
     UseAdapters,
 )
 from engine.runtime.cancellation import Cancellation
-from engine.runtime.hardware import find_devices
+from engine.runtime.gpus import Gpus
 from engine.runtime.native_log import NativeLog
 from engine.runtime.session import Session
 from engine.version import VERSION
@@ -61,8 +62,8 @@ class Task:
 class Worker:
     """Execute requests in the order of arrival, while a reader thread serves cancel, ping and shutdown at once."""
 
-    def __init__(self, requests: BinaryIO, events: BinaryIO, busy: BusyMark) -> None:
-        """Take the streams of the protocol, and the mark that makes background work wait for answers."""
+    def __init__(self, requests: BinaryIO, events: BinaryIO, busy: BusyMark, gpus: GpuRecord) -> None:
+        """Take the streams of the protocol, the mark that makes background work wait for answers, and the record."""
         self._requests = requests
         self._events = events
         self._busy = busy
@@ -72,12 +73,14 @@ class Worker:
         self._waiting: collections.deque[Task] = collections.deque()
         self._ending = False
         self._shutdown_id: int | None = None
-        self._session = Session(NativeLog())
+        self._gpu_record = gpus
+        self._gpus = Gpus(gpus)
+        self._session = Session(NativeLog(), self._gpus)
         self._pace = ReadingPace()
 
     def run(self) -> None:
         """Serve until the shutdown or the end of the requests."""
-        self._send(Ready(PROTOCOL, _versions(), find_devices()))
+        self._send(Ready(PROTOCOL, _versions(), self._gpus.look()))
         threading.Thread(target=self._read, name="requests", daemon=True).start()
         while (task := self._next()) is not None:
             event = self._execute(task)
@@ -141,9 +144,14 @@ class Worker:
             for task in self._open.values():
                 task.cancellation.request()
             self._changed.notify_all()
-        guard = threading.Timer(_SECONDS_TO_END, os._exit, [1])
+        guard = threading.Timer(_SECONDS_TO_END, self._give_up)
         guard.daemon = True
         guard.start()
+
+    def _give_up(self) -> None:
+        """End at once; that this was asked for is not to be taken for a crash."""
+        self._gpu_record.withdraw(os.getpid())
+        os._exit(1)
 
     def _execute(self, task: Task) -> Event:
         """Do what a request asks and give its terminal event."""
@@ -184,9 +192,9 @@ class Worker:
     def _chat(self, task: Task, request: Chat, report: Reporter) -> ChatResult:
         """Answer, and keep the mark fresh while it lasts."""
 
-        def on_text(text: str) -> None:
+        def on_text(text: str, ids: tuple[int, ...]) -> None:
             self._busy.touch()
-            self._send(Token(task.id, text))
+            self._send(Token(task.id, text, ids))
 
         def on_progress(stage: Stage, done: float, total: float) -> None:
             self._busy.touch()
@@ -202,6 +210,7 @@ class Worker:
                 on_dropped=report.dropped,
                 on_progress=on_progress,
                 on_approximate=report.approximate,
+                on_moved=report.moved,
             )
         finally:
             self._busy.clear()
@@ -231,7 +240,7 @@ def main() -> None:
     events = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     sys.stdout = sys.stderr
-    Worker(sys.stdin.buffer, events, BusyMark(default_busy_file())).run()
+    Worker(sys.stdin.buffer, events, BusyMark(default_busy_file()), GpuRecord(default_gpu_folder())).run()
     sys.stderr.flush()
     # The reader thread may still wait for a line, and Python aborts when it takes standard input from under a thread.
     os._exit(0)

@@ -6,6 +6,8 @@ import ctypes
 import functools
 import os
 import sys
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import llama_cpp.llama_cpp as llama
@@ -27,16 +29,15 @@ def load_backends() -> None:
         return
     load = library.ggml_backend_load_all_from_path
     load.argtypes, load.restype = [ctypes.c_char_p], None
-    load(os.fsencode(_ggml.libggml_base_path))
+    for folder in _folders():
+        if any(folder.glob("*ggml-cpu*")):
+            load(os.fsencode(folder))
+            return
 
 
 def has_gpu_code() -> bool:
-    """Tell whether this build could compute on a GPU, if there is one."""
-    load_backends()
-    if llama.llama_supports_gpu_offload():
-        return True
-    folder = _ggml.libggml_base_path
-    return any(any(folder.glob(f"*ggml-{name}*")) for name in _GPU_LIBRARIES)
+    """Tell whether this build could compute on a GPU, if there is one; no driver is touched."""
+    return any(any(folder.glob(f"*ggml-{name}*")) for folder in _folders() for name in _GPU_LIBRARIES)
 
 
 def ggml_library(name: str) -> Any:
@@ -47,3 +48,10 @@ def ggml_library(name: str) -> Any:
     if sys.platform == "win32":
         return _ctypes_extensions.load_shared_library(name, _ggml.libggml_base_path)
     return llama._lib
+
+
+def _folders() -> Iterator[Path]:
+    """Give where backends lie: beside the libraries, or where a wheel of llama-cpp-python puts them."""
+    beside = Path(_ggml.libggml_base_path)
+    yield beside
+    yield beside.parents[1] / "bin"

@@ -164,7 +164,7 @@ class Context:
         if rows is not None:
             rows = np.ascontiguousarray(rows, np.float32)
             batch.token, batch.embd = None, rows.ctypes.data_as(ctypes.POINTER(ctypes.c_float))
-        status = int(llama.llama_decode(self._handle, batch))
+        status = self._native_decode(batch)
         if status == 0:
             self.tokens.extend(tokens)
             return
@@ -173,7 +173,17 @@ class Context:
             self._cancellation.check()
         if status == -2:
             raise no_memory(self._cells)
-        raise EngineError("internal", "The model could not be evaluated.", None, f"llama_decode gave {status}")
+        code, sentence = "internal", "The model could not be evaluated."
+        if self._on_gpu:
+            code, sentence = "gpu_failed", "The graphics card failed."
+        raise EngineError(code, sentence, "Load the model again.", f"llama_decode gave {status}")
+
+    def _native_decode(self, batch: Any) -> int:
+        """Evaluate a batch; what drivers throw reaches Python on Windows alone, elsewhere it ends the process."""
+        try:
+            return int(llama.llama_decode(self._handle, batch))
+        except OSError as error:
+            raise EngineError("gpu_failed", "The graphics card failed.", "Load the model again.", str(error)) from error
 
     def _keep(self, count: int) -> int:
         """Drop all tokens but the first `count`; give how many are left (models with a running state keep none)."""

@@ -6,15 +6,17 @@ import contextlib
 import ctypes
 import os
 import platform
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import psutil
 
 from engine.protocol import Device
-from engine.runtime.backends import ggml_library, has_gpu_code, load_backends
+from engine.runtime.backends import ggml_library, load_backends
 
-_KIND_GPU = (1, 2)
+_GPU = 1
+_INTEGRATED_GPU = 2
 
 
 def physical_cores() -> int:
@@ -47,27 +49,62 @@ def free_memory() -> int:
     return int(psutil.virtual_memory().available)
 
 
-def supports_offload() -> bool:
-    """Tell whether this build can compute on a GPU."""
-    return has_gpu_code()
-
-
 def find_devices() -> tuple[Device, ...]:
-    """List the processor and the GPUs that this build can use, with their memory in bytes."""
-    load_backends()
+    """List the processor and the GPUs that a model can use, with their memory in bytes."""
     memory = psutil.virtual_memory()
-    base = _load("ggml-base")
-    registry = _load("ggml")
-    devices = []
+    return (Device("CPU", "cpu", memory.total, memory.available), *(gpu.device for gpu in find_gpus()))
+
+
+@dataclass(frozen=True, slots=True)
+class Gpu:
+    """Hold a GPU in the terms of the protocol, and ggml's pointer to it.
+
+    `is_integrated`: it has no memory of its own, so that what it takes is missing to the processor.
+    """
+
+    device: Device
+    handle: int
+    is_integrated: bool
+
+
+def find_gpus() -> tuple[Gpu, ...]:
+    """List the GPUs that a model can use: those of their own memory, or, without such, those in the processor.
+
+    A GPU that several backends offer is listed once, as the first one does.
+    """
+    load_backends()
+    base, registry = _load("ggml-base"), _load("ggml")
+    found: dict[bytes, Gpu] = {}
     for index in range(registry.ggml_backend_dev_count()):
         handle = registry.ggml_backend_dev_get(index)
-        if base.ggml_backend_dev_type(handle) not in _KIND_GPU:
-            continue
-        free, total = ctypes.c_size_t(), ctypes.c_size_t()
-        base.ggml_backend_dev_memory(handle, ctypes.byref(free), ctypes.byref(total))
-        name = base.ggml_backend_dev_description(handle).decode("utf-8", "replace")
-        devices.append(Device(name, "gpu", total.value, free.value))
-    return (Device("CPU", "cpu", memory.total, memory.available), *devices)
+        if base.ggml_backend_dev_type(handle) in (_GPU, _INTEGRATED_GPU):
+            properties = _Properties()
+            base.ggml_backend_dev_get_props(handle, ctypes.byref(properties))
+            found.setdefault(properties.device_id or b"%d" % index, _gpu(handle, properties))
+    own = tuple(gpu for gpu in found.values() if not gpu.is_integrated)
+    return own or tuple(found.values())
+
+
+class _Properties(ctypes.Structure):
+    """Mirror `struct ggml_backend_dev_props`, with room for capabilities that later versions add."""
+
+    _fields_ = (
+        ("name", ctypes.c_char_p),
+        ("description", ctypes.c_char_p),
+        ("memory_free", ctypes.c_size_t),
+        ("memory_total", ctypes.c_size_t),
+        ("type", ctypes.c_int),
+        ("device_id", ctypes.c_char_p),
+        ("capabilities", ctypes.c_bool * 64),
+    )
+
+
+def _gpu(handle: int, properties: _Properties) -> Gpu:
+    name = (properties.description or properties.name or b"GPU").decode("utf-8", "replace")
+    free, is_integrated = properties.memory_free, properties.type == _INTEGRATED_GPU
+    if is_integrated:
+        free = min(free, free_memory())
+    return Gpu(Device(name, "gpu", properties.memory_total, free), handle, is_integrated)
 
 
 def _load(name: str) -> Any:
@@ -78,8 +115,6 @@ def _load(name: str) -> Any:
         library.ggml_backend_dev_get.restype = ctypes.c_void_p
     else:
         library.ggml_backend_dev_type.argtypes = [ctypes.c_void_p]
-        library.ggml_backend_dev_description.argtypes = [ctypes.c_void_p]
-        library.ggml_backend_dev_description.restype = ctypes.c_char_p
-        pointer = ctypes.POINTER(ctypes.c_size_t)
-        library.ggml_backend_dev_memory.argtypes = [ctypes.c_void_p, pointer, pointer]
+        library.ggml_backend_dev_get_props.argtypes = [ctypes.c_void_p, ctypes.c_void_p]
+        library.ggml_backend_dev_get_props.restype = None
     return library

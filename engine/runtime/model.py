@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -18,6 +19,7 @@ from engine.runtime.cancellation import Cancellation
 from engine.runtime.load_failure import explain_load_failure
 from engine.runtime.model_file import ModelFile
 from engine.runtime.native_log import NativeLog
+from engine.runtime.offload import PROCESSOR, Offload
 from engine.runtime.sampling import sampling_bias
 from engine.runtime.vocabulary_file import metadata_text, vocabulary_of
 
@@ -47,7 +49,7 @@ class LanguageModel:
         self,
         header: ModelFile,
         *,
-        gpu_layers: int,
+        offload: Offload = PROCESSOR,
         adapters: Sequence[Adapter],
         log: NativeLog,
         cancellation: Cancellation,
@@ -62,7 +64,7 @@ class LanguageModel:
         self.masked_tokens = header.masked_tokens
         self.sparse_mixer = header.sparse_mixer
         self.short_cells = _padded(self.longrope_line or 0)
-        self._handle = _load(header, gpu_layers, self.short_cells, log, cancellation, on_progress)
+        self._handle = _load(header, offload, self.short_cells, log, cancellation, on_progress)
         if not self._handle:
             cancellation.check()
             raise explain_load_failure(self.path.name, log.problems())
@@ -175,7 +177,7 @@ def _padded(tokens: int) -> int:
 
 def _load(
     header: ModelFile,
-    gpu_layers: int,
+    offload: Offload,
     short_cells: int,
     log: NativeLog,
     cancellation: Cancellation,
@@ -190,7 +192,10 @@ def _load(
 
     callback = llama.llama_progress_callback(follow)
     params = llama.llama_model_default_params()
-    params.n_gpu_layers = gpu_layers
+    params.n_gpu_layers = offload.layers
+    # Without layers too llama.cpp would compute long prompts on every GPU that it finds.
+    devices = (ctypes.c_void_p * (len(offload.gpus) + 1))(*(gpu.handle for gpu in offload.gpus), None)
+    params.devices = ctypes.addressof(devices)
     params.progress_callback = callback
     overrides = _overrides(header, short_cells)
     params.kv_overrides = overrides

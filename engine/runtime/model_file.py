@@ -21,6 +21,7 @@ from converter.metadata import (
     STOP_IDS_KEY,
 )
 from engine.errors import EngineError
+from engine.runtime.layer_sizes import LayerSizes
 from engine.runtime.sparse_mixer import SparseMixer
 from engine.torch_runtime.gguf_config import exact_config, is_phi3small
 from engine.torch_runtime.phi3small_config import Phi3SmallConfig
@@ -37,7 +38,8 @@ class ModelFile:
         path: the file.
         size_bytes: its size.
         architecture: `general.architecture`.
-        layers: number of layers.
+        context_length: the longest sequence that the model was trained for.
+        layer_sizes: how much memory each layer needs.
         original_context_length: where LongRoPE goes over to its long factors; None for models without it.
         long_attention_scale: what attention is scaled by under the long factors, relative to the short ones.
         logit_bias: float32 `[n_vocab]` that is a part of all logits and not of the graph; None for most models.
@@ -56,7 +58,8 @@ class ModelFile:
     path: Path
     size_bytes: int
     architecture: str
-    layers: int
+    context_length: int
+    layer_sizes: LayerSizes
     original_context_length: int | None
     long_attention_scale: float
     logit_bias: NDArray[np.float32] | None
@@ -95,7 +98,8 @@ class ModelFile:
             path=path,
             size_bytes=header.size,
             architecture=architecture,
-            layers=int(header.number(f"{architecture}.block_count")),
+            context_length=int(header.number(f"{architecture}.context_length")),
+            layer_sizes=LayerSizes.of(header),
             original_context_length=line if has_long_rope and line > 0 else None,
             long_attention_scale=float(header.number(LONG_ATTENTION_FACTOR_KEY, short_scale)) / short_scale,
             logit_bias=_logit_bias(header),

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import errno
+import sys
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,7 @@ from engine.protocol import (
     Count,
     CountResult,
     Load,
+    LoadedModel,
     LoadResult,
     Logits,
     LogitsResult,
@@ -28,7 +31,8 @@ from engine.protocol import (
 from engine.runtime.cancellation import Cancellation
 from engine.runtime.context import Context, Embeddings, Progress
 from engine.runtime.exact_runtime import takes_no_adapters
-from engine.runtime.generation import Generation
+from engine.runtime.generation import Basis, Generation
+from engine.runtime.gpus import Gpus
 from engine.runtime.model import LanguageModel
 from engine.runtime.native_log import NativeLog
 from engine.runtime.open_model import OpenModel, open_model
@@ -37,14 +41,17 @@ from engine.vision.prompt import picture_runs
 # Room that is left for an answer when turns must be dropped and the request sets no bound.
 _ANSWER_TOKENS = 512
 _ANSWER_SHARE = 4
+_GPU_FAILURES = ("gpu_failed", "out_of_memory")
 
 
 class Session:
     """Load and unload models, write answers, count tokens, give logits; one call at a time."""
 
-    def __init__(self, log: NativeLog) -> None:
+    def __init__(self, log: NativeLog, gpus: Gpus | None = None) -> None:
         self._log = log
+        self._gpus = gpus or Gpus()
         self._opened: OpenModel | None = None
+        self._request: Load | None = None
 
     @property
     def opened(self) -> OpenModel:
@@ -57,7 +64,8 @@ class Session:
         """Put a model in the place of the present one, which is gone even if this fails; raises EngineError."""
         started = time.perf_counter()
         self.unload()
-        self._opened = open_model(request, self._log, cancellation, on_progress)
+        self._opened = open_model(request, self._log, cancellation, on_progress, self._gpus)
+        self._request = request
         return LoadResult(self._opened.describe(), round((time.perf_counter() - started) * 1000, 3))
 
     def unload(self) -> None:
@@ -73,7 +81,10 @@ class Session:
             if request.adapters:
                 raise takes_no_adapters()
             return
-        if model.adapters.choose(request.adapters):
+        changed = model.adapters.choose(request.adapters)
+        assert self._request is not None
+        self._request = replace(self._request, adapters=request.adapters)
+        if changed:
             context.adapters_changed()
             model.adapters.free_unused()
 
@@ -83,30 +94,51 @@ class Session:
         cancellation: Cancellation,
         *,
         arrived: float,
-        on_text: Callable[[str], None],
+        on_text: Callable[[str, tuple[int, ...]], None],
         on_dropped: Callable[[int], None],
         on_progress: Progress,
         on_approximate: Callable[[str], None] = lambda sentence: None,
+        on_moved: Callable[[LoadedModel], None] = lambda model: None,
     ) -> ChatResult:
-        """Write an answer; `on_approximate` is told once where it stops being exact; raises EngineError."""
+        """Write an answer; raises EngineError.
+
+        `on_approximate` is told once where it stops being exact, `on_moved` when a GPU has failed and the answer goes
+        on with the model on the processor.
+        """
         opened = self.opened
+        _check_ids(request.written, opened.model.vocabulary.size)
         fitted = self._fit(request)
         if fitted.dropped_messages:
             on_dropped(fitted.dropped_messages)
+
+        def basis(prompt: Sequence[int]) -> Basis:
+            model, context = self.opened.model, self.opened.context
+            return Basis(
+                context,
+                model.vocabulary,
+                model.sampling_bias,
+                prompt,
+                lambda: self._embed(prompt, cancellation, on_progress),
+            )
+
+        def move(error: EngineError) -> Basis:
+            self._move_to_processor(error)
+            on_moved(self.opened.describe())
+            # The new prompts have other numbers for the same pictures.
+            return basis(self._fit(request).ids)
+
         generation = Generation(
-            opened.context,
-            opened.model.vocabulary,
+            basis(fitted.ids),
             request,
-            sampling_bias=opened.model.sampling_bias,
             cancellation=cancellation,
             arrived=arrived,
-            embed=lambda: self._embed(fitted.ids, cancellation, on_progress),
             on_text=on_text,
             on_progress=on_progress,
+            on_failure=move,
             faithful_context=opened.faithful_context,
             on_approximate=lambda: on_approximate(opened.approximation),
         )
-        return generation.run(fitted.ids)
+        return generation.run()
 
     def count(self, request: Count) -> CountResult:
         """Count the tokens of a whole conversation; raises EngineError."""
@@ -120,9 +152,7 @@ class Session:
             tokens = prompts.place(request.tokens, request.pictures, request.num_crops)
         else:
             tokens = prompts.encode(request.messages or (), request.num_crops)
-        if not all(token < n_vocab for token in tokens):
-            sentence = f"Token ids must be between 0 and {n_vocab - 1}."
-            raise EngineError("bad_request", sentence)
+        _check_ids([token for token in tokens if token >= 0], n_vocab)
         if len(tokens) > context.limit:
             sentence = f"There are {len(tokens):,} tokens where {context.limit:,} fit."
             raise EngineError("prompt_too_long", sentence, "Allow a larger context.")
@@ -132,6 +162,17 @@ class Session:
         context.fill(tokens, on_progress, embeddings)
         _write_logits(Path(request.out), context.logits(), tokens, embeddings)
         return LogitsResult(len(tokens))
+
+    def _move_to_processor(self, error: EngineError) -> None:
+        """Open the model again without the GPU that has failed; raises the error where that is not what failed."""
+        opened, request = self.opened, self._request
+        on_gpu = opened.offload.layers > 0 and isinstance(opened.model, LanguageModel)
+        if error.code not in _GPU_FAILURES or not on_gpu or request is None:
+            raise error
+        print(f"The GPU failed: {error.message} {error.details or ''}", file=sys.stderr)  # noqa: T201
+        self.unload()
+        self._request = replace(request, gpu="avoid")
+        self._opened = open_model(self._request, self._log, Cancellation(), lambda fraction: None, self._gpus)
 
     def _fit(self, request: Chat) -> FittedPrompt:
         limit = self.opened.context.limit
@@ -150,6 +191,11 @@ class Session:
             on_progress("picture", done, total)
 
         return self.opened.prompts.embeddings(tokens, follow)
+
+
+def _check_ids(tokens: Sequence[int], n_vocab: int) -> None:
+    if not all(0 <= token < n_vocab for token in tokens):
+        raise EngineError("bad_request", f"Token ids must be between 0 and {n_vocab - 1}.")
 
 
 def _write_logits(path: Path, logits: NDArray[np.float32], tokens: Sequence[int], embeddings: Embeddings) -> None:

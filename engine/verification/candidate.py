@@ -39,7 +39,6 @@ class Candidate:
             return exact.model, exact.context
         model = LanguageModel(
             header,
-            gpu_layers=0,
             adapters=request.adapters,
             log=self._log,
             cancellation=self._cancellation,

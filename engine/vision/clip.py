@@ -31,6 +31,10 @@ _INPUT = b"inp_raw"  # copies of it on a GPU have names around this one
 _WARNINGS = (3, 4)
 
 
+class TowerError(EngineError):
+    """Report that the library could not encode a crop, which is the GPU's fault where it computes."""
+
+
 class GgmlTensor(ctypes.Structure):
     """Mirror `struct ggml_tensor` of the pinned version, whose `src` no function gives."""
 
@@ -90,9 +94,12 @@ class MtmdTower:
         for index, crop in enumerate(crops):
             on_progress(float(index))
             self._pixels, self._features = np.ascontiguousarray(crop), None
-            status = mtmd_cpp.mtmd_encode_chunk(self._context, self._chunk)
+            try:
+                status = mtmd_cpp.mtmd_encode_chunk(self._context, self._chunk)
+            except OSError:  # what drivers throw reaches Python on Windows
+                status = -1
             if status != 0 or self._features is None or self._pixels is not None:
-                raise EngineError("internal", "The picture could not be encoded.", "Try again with less detail.")
+                raise TowerError("internal", "The picture could not be encoded.", "Try again with less detail.")
             features[index] = self._features[:PATCHES]
         on_progress(float(len(crops)))
         return features

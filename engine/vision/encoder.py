@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from engine.errors import EngineError
 from engine.vision.blas_threads import BlasThreads
-from engine.vision.clip import MtmdTower
+from engine.vision.clip import MtmdTower, TowerError
 from engine.vision.clip_cpu import CpuTower
 from engine.vision.companion import Companion
 from engine.vision.embedding_cache import EmbeddingCache, cache_key
@@ -93,18 +93,28 @@ class PictureEncoder:
     def features(self, picture: Picture, num_crops: int, on_progress: PictureProgress) -> Floats:
         """Return what the tower makes of a picture, `[crops, 576, hidden]`, before the projector; nothing is cached.
 
-        Raises EngineError for pictures of impossible shape, and whatever `on_progress` raises.
+        Raises EngineError for pictures of impossible shape, and whatever `on_progress` raises. Where a GPU fails the
+        processor does it.
         """
         grid = crop_grid(picture.width, picture.height, num_crops)
         crops = cut_crops(hd_transform(picture.pixels, num_crops), self._companion.settings.normalization)
-        return self._load_tower().encode(crops, lambda done: on_progress(done, grid.crops))
+        try:
+            return self._load_tower().encode(crops, lambda done: on_progress(done, grid.crops))
+        except TowerError:
+            self._close_tower()
+            self._use_gpu = False
+            return self._load_tower().encode(crops, lambda done: on_progress(done, grid.crops))
 
     def close(self) -> None:
         """Give back memory and threads; what is cached can still be had."""
+        self._close_tower()
+        self._projector = None
+        self._threads.close()
+
+    def _close_tower(self) -> None:
         if isinstance(self._tower, MtmdTower):
             self._tower.close()
-        self._tower = self._projector = None
-        self._threads.close()
+        self._tower = None
 
     def _key(self, digest: str, num_crops: int) -> str:
         return cache_key(digest, num_crops, self._companion.fingerprint)

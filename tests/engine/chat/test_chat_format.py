@@ -47,7 +47,6 @@ TEXTS = st.lists(st.sampled_from(PIECES), max_size=10).map("".join)
 def phi3(native_log, tiny):
     model = LanguageModel(
         ModelFile.read(tiny[1]),
-        gpu_layers=0,
         adapters=(),
         log=native_log,
         cancellation=Cancellation(),

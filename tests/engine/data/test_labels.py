@@ -190,7 +190,6 @@ def test_what_is_cut_still_has_something_to_learn():
 def starter_model(native_log, starter):
     model = LanguageModel(
         ModelFile.read(starter),
-        gpu_layers=0,
         adapters=(),
         log=native_log,
         cancellation=Cancellation(),

@@ -195,7 +195,7 @@ def test_an_adapter_counts_beyond_the_line_of_longrope_too(load_session, longrop
 def test_an_answer_is_the_merged_models(load_session, tiny, adapters, tmp_path):
     def answer(session):
         request = Chat((Message("user", "Hello"),), Sampling(temperature=0), max_tokens=12)
-        nothing = {"on_text": lambda _: None, "on_dropped": lambda _: None, "on_progress": lambda *_: None}
+        nothing = {"on_text": lambda text, ids: None, "on_dropped": lambda _: None, "on_progress": lambda *_: None}
         return session.chat(request, Cancellation(), arrived=0.0, **nothing).text
 
     merged = convert(tiny[0], tmp_path / "merged.gguf", outtype="f32", adapter=adapters[0][0]).path

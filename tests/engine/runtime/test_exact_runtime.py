@@ -36,7 +36,7 @@ def notices_of(session, words):
         Chat((Message("user", "a " * words),), Sampling(temperature=0), max_tokens=3),
         Cancellation(),
         arrived=0.0,
-        on_text=lambda text: None,
+        on_text=lambda text, ids: None,
         on_dropped=lambda count: None,
         on_progress=lambda stage, done, total: None,
         on_approximate=found.append,

@@ -172,7 +172,7 @@ def test_other_families_keep_their_templates_and_get_no_note(load, tmp_path, mak
         Chat((Message("user", "Hi"),), Sampling(temperature=0), max_tokens=3),
         Cancellation(),
         arrived=0.0,
-        on_text=lambda text: None,
+        on_text=lambda text, ids: None,
         on_dropped=lambda count: None,
         on_progress=lambda *progress: None,
     )

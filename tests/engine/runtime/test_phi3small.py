@@ -42,7 +42,7 @@ def test_masked_tokens_are_never_sampled(load_session, small, runtime):
             request,
             Cancellation(),
             arrived=0.0,
-            on_text=lambda _: None,
+            on_text=lambda text, ids: None,
             on_dropped=lambda _: None,
             on_progress=lambda *_: None,
         )

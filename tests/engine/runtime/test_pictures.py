@@ -42,7 +42,7 @@ def answer(session, request, cancellation=None, on_progress=quiet):
         request,
         cancellation or Cancellation(),
         arrived=0.0,
-        on_text=lambda text: None,
+        on_text=lambda text, ids: None,
         on_dropped=lambda count: None,
         on_progress=on_progress,
     )
@@ -220,7 +220,7 @@ def test_pictures_count_where_the_oldest_turns_are_left_out(load_session, vision
         Chat(turns, GREEDY, 4, num_crops=4),
         Cancellation(),
         arrived=0.0,
-        on_text=lambda text: None,
+        on_text=lambda text, ids: None,
         on_dropped=dropped.append,
         on_progress=quiet,
     )
