@@ -145,7 +145,7 @@ class EngineBridge(QObject):
         answering = Answering(self)
         # Both requests go at once, so that no other chat's adapters come between them.
         self._submit(UseAdapters(adapters), answering.take_adapters)
-        request_id = self._submit(request, answering.take)
+        request_id = self._submit(request, lambda event: self._answering(answering, event))
         answering.on_cancel(lambda: self._supervisor.cancel(request_id))
         return answering
 
@@ -183,6 +183,12 @@ class EngineBridge(QObject):
         self._state = state
         self.state_changed.emit()
 
+    def _answering(self, answering: Answering, event: Event) -> None:
+        """Follow an answer, in the middle of which the model may move from a GPU to the processor."""
+        if isinstance(event, Notice) and event.model is not None and self._state.kind == "ready":
+            self._set_state(EngineState("ready", self._state.path, event.model))
+        answering.take(event)
+
     def _loading(self, ticket: object, request: Load, event: Event) -> None:
         """Follow a load, unless another one has been asked for since."""
         if ticket is not self._load_ticket:
@@ -209,15 +215,15 @@ class EngineBridge(QObject):
             self._set_state(EngineState("failed", self._state.path, error=worker.error))
         elif worker.kind == "starting" and worker.reloading:
             self._set_state(EngineState("loading", self._state.path, self._state.model))
-            # The supervisor's own load is silent; whatever is counted after it tells that it is through.
-            self._submit(Count((Message("user", ""),)), self._reloaded)
+        elif worker.kind in ("reloaded", "reload_failed"):
+            self._reloaded(worker)
         elif worker.kind == "died" and self._state.kind == "ready":
             self._set_state(EngineState("none", self._state.path, error=worker.error))
 
-    def _reloaded(self, event: Event) -> None:
+    def _reloaded(self, worker: WorkerState) -> None:
         if self._state.kind != "loading" or self._load_id is not None:
             return
-        if isinstance(event, Done):
+        if worker.kind == "reloaded":
             self._set_state(EngineState("ready", self._state.path, self._supervisor.model))
-        elif isinstance(event, Failed) and event.code != "worker_died":
-            self._set_state(EngineState("failed", self._state.path, error=event.to_error()))
+        else:
+            self._set_state(EngineState("failed", self._state.path, error=worker.error))

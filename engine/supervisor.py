@@ -10,16 +10,22 @@ from typing import Literal
 
 from engine.client import EngineClient, EventCallback, wait_for
 from engine.errors import EngineError
+from engine.open_request import OpenRequest
+from engine.progress import MOVED_TO_PROCESSOR
 from engine.protocol import (
+    Chat,
     Done,
     Event,
     Failed,
     Load,
     LoadedModel,
     LoadResult,
+    Notice,
+    Progress,
     Ready,
     Request,
     Result,
+    Token,
     Unload,
     UseAdapters,
 )
@@ -31,10 +37,11 @@ DEATHS_IN_A_ROW = 3
 class WorkerState:
     """Tell how the worker is: `starting`, `ready`, `died` (a new one follows), `unavailable` (given up), `closed`.
 
-    `reloading` is true while a new worker loads again the model that the dead one had.
+    `reloading` is true while a new worker loads again the model that the dead one had; `reloaded` and `reload_failed`
+    tell how that ended.
     """
 
-    kind: Literal["starting", "ready", "died", "unavailable", "closed"]
+    kind: Literal["starting", "ready", "died", "unavailable", "closed", "reloaded", "reload_failed"]
     ready: Ready | None = None
     error: EngineError | None = None
     reloading: bool = False
@@ -45,6 +52,9 @@ class Supervisor:
 
     After three deaths without a good answer between them requests fail with `worker_unavailable`; a new `Load` tries
     again. The model that was loading when a worker died is never loaded again unasked.
+
+    Where the worker used a GPU this is what probably failed: the model is loaded once more, on the processor, and
+    answers that were on their way go on there.
     """
 
     def __init__(
@@ -57,7 +67,9 @@ class Supervisor:
         self._lock = threading.RLock()
         self._ids = itertools.count(1)
         self._loaded: tuple[Load, LoadedModel] | None = None
+        self._open: dict[int, OpenRequest] = {}
         self._open_loads = 0
+        self._died_of_gpu: EngineClient | None = None
         self._deaths = 0
         self._closed = False
         self._client: EngineClient | None = None
@@ -77,7 +89,11 @@ class Supervisor:
                 self._deaths = 0
                 self._start()
             if self._client is not None:
-                return self._submit_to(self._client, request, on_event, asked=True)
+                opened = OpenRequest(request, on_event, asked=True)
+                first_id = self._submit_to(self._client, request, opened)
+                if not opened.ended:
+                    self._open[first_id] = opened
+                return first_id
         request_id = next(self._ids)
         on_event(Failed.from_error(request_id, self._unavailable()))
         return request_id
@@ -85,8 +101,10 @@ class Supervisor:
     def cancel(self, request_id: int) -> None:
         """Ask for a request to end; nothing happens if it has ended."""
         with self._lock:
-            if self._client is not None:
-                self._client.cancel(request_id)
+            opened = self._open.get(request_id)
+            if opened is not None and opened.id is not None and self._client is not None:
+                opened.cancelled = True
+                self._client.cancel(opened.id)
 
     def call(self, request: Request, on_event: EventCallback | None = None) -> Result:
         """Send a request, wait for its end, return its result; raises EngineError; an interrupt cancels the request."""
@@ -111,22 +129,46 @@ class Supervisor:
             self._give_up(error)
             return
         if self._loaded:
-            self._submit_to(self._client, self._loaded[0], lambda event: None, asked=False)
+            self._submit_to(self._client, self._loaded[0], OpenRequest(self._loaded[0], self._reloaded, asked=False))
 
-    def _submit_to(self, client: EngineClient, request: Request, on_event: EventCallback, *, asked: bool) -> int:
+    def _submit_to(self, client: EngineClient, request: Request, opened: OpenRequest) -> int:
         """Send a request, and learn from its end which model is loaded and whether the worker is healthy."""
         self._open_loads += isinstance(request, Load)
 
         def watch(event: Event) -> None:
-            if isinstance(event, Done | Failed):
-                with self._lock:
-                    if client is self._client:
-                        self._learn(request, event, asked)
-            on_event(event)
+            if isinstance(event, Token | Progress):
+                opened.give(event)
+                return
+            with self._lock:
+                if client is self._client:
+                    self._learn(request, event, opened.asked)
+                if isinstance(event, Failed) and self._take_up(client, opened, event):
+                    return
+                if isinstance(event, Done | Failed):
+                    opened.ended = True
+                    self._open.pop(opened.first_id or 0, None)
+            opened.give(event)
 
-        return client.submit(request, watch)
+        opened.id = client.submit(request, watch)
+        opened.first_id = opened.first_id or opened.id
+        return opened.id
 
-    def _learn(self, request: Request, event: Done | Failed, asked: bool) -> None:
+    def _take_up(self, client: EngineClient, opened: OpenRequest, event: Failed) -> bool:
+        """Let the new worker do on the processor what the dead one did on a GPU; tell whether it does."""
+        rest = opened.without_gpu()
+        if event.code != "worker_died" or client is not self._died_of_gpu or self._client is None or rest is None:
+            return False
+        opened.first_id = opened.first_id or event.id
+        if isinstance(rest, Chat) and opened.first_id is not None:
+            opened.on_event(Notice(opened.first_id, "moved_to_processor", MOVED_TO_PROCESSOR))
+        self._submit_to(self._client, rest, opened)
+        return True
+
+    def _learn(self, request: Request, event: Event, asked: bool) -> None:
+        if isinstance(event, Notice) and event.model is not None and self._loaded:
+            self._loaded = replace(self._loaded[0], gpu="avoid"), event.model
+        if not isinstance(event, Done | Failed):
+            return
         # Choosing adapters computes nothing, so it does not show that the worker is healthy.
         if isinstance(event, Done) and asked and not isinstance(request, UseAdapters):
             self._deaths = 0
@@ -148,7 +190,11 @@ class Supervisor:
         if error is None:
             return
         with self._lock:
-            self._client = None
+            client, self._client = self._client, None
+            if client is not None and self._used_gpu(client):
+                self._died_of_gpu = client
+                if self._loaded:
+                    self._loaded = replace(self._loaded[0], gpu="avoid"), self._loaded[1]
             if self._open_loads:
                 self._loaded = None
             if self._closed:
@@ -159,6 +205,18 @@ class Supervisor:
                 self._start()
             else:
                 self._give_up(error)
+
+    def _used_gpu(self, client: EngineClient) -> bool:
+        """Tell whether a worker computed on a GPU, or may have been loading a model onto one."""
+        if self._open_loads:
+            return client.ready is not None and any(device.kind == "gpu" for device in client.ready.devices)
+        return self._loaded is not None and self._loaded[1].gpu_layers > 0
+
+    def _reloaded(self, event: Event) -> None:
+        if isinstance(event, Done):
+            self._tell(WorkerState("reloaded"))
+        elif isinstance(event, Failed) and event.code != "worker_died":
+            self._tell(WorkerState("reload_failed", error=event.to_error()))
 
     def _give_up(self, error: EngineError) -> None:
         self._loaded = None

@@ -1,10 +1,12 @@
 """Test that workers are replaced, that models come back, and where that ends."""
 
 import queue
+import threading
 
 import pytest
 
-from engine.protocol import Load, Unload, UseAdapters
+from engine.errors import EngineError
+from engine.protocol import Done, Load, Notice, Token, Unload, UseAdapters
 from engine.supervisor import Supervisor
 from tests.helpers.workers import Recorder, ask, fake_worker
 
@@ -121,3 +123,42 @@ def test_nothing_starts_after_close(start):
     supervisor.close()
     assert run(supervisor, Load("model.gguf")).code == "worker_unavailable"
     assert drain(states)[-1] == "closed"
+
+
+def test_an_answer_goes_on_on_the_processor_when_a_gpu_kills_the_worker(start):
+    supervisor, states = start("dies of a gpu")
+    assert supervisor.call(Load("model.gguf")).model.gpu_layers == 2
+    recorder = Recorder()
+    request_id = supervisor.submit(ask("hi"), recorder)
+    assert isinstance(recorder.wait(), Done)
+    assert recorder.text == "ab after (17,)"
+    assert {event.id for event in recorder.events} == {request_id}
+    assert [event.code for event in recorder.events if isinstance(event, Notice)] == ["moved_to_processor"]
+    assert supervisor.model.gpu_layers == 0
+    assert drain(states)[-2:] == ["ready", "reloaded"]
+
+
+def test_a_load_that_dies_on_a_gpu_is_tried_on_the_processor(start):
+    supervisor, _ = start("dies loading onto a gpu")
+    assert supervisor.call(Load("model.gguf")).model.gpu_layers == 0
+    assert supervisor.model.name == "Fake"
+
+
+@pytest.mark.parametrize("load", [Load("model.gguf", gpu_layers=0), Load("model.gguf", gpu="avoid")])
+def test_a_load_without_a_gpu_is_not_tried_again(start, load):
+    supervisor, _ = start("dies loading")
+    with pytest.raises(EngineError) as failure:
+        supervisor.call(load)
+    assert failure.value.code == "worker_died"
+
+
+def test_an_answer_that_was_to_end_does_not_go_on(start):
+    supervisor, _ = start("dies of a gpu when cancelled")
+    supervisor.call(Load("model.gguf"))
+    begun = threading.Event()
+    recorder = Recorder(lambda event: isinstance(event, Token) and begun.set())
+    request_id = supervisor.submit(ask("hi"), recorder)
+    assert begun.wait(60)
+    supervisor.cancel(request_id)
+    assert recorder.wait().code == "worker_died"
+    assert recorder.text == "a"

@@ -1,5 +1,6 @@
 """Speak the engine's protocol without a model, well or badly: `python fake_worker.py BEHAVIOUR`."""
 
+import dataclasses
 import os
 import signal
 import sys
@@ -8,6 +9,7 @@ import time
 from engine.protocol import (
     Chat,
     ChatResult,
+    Device,
     Done,
     Failed,
     Load,
@@ -36,7 +38,12 @@ def die(status):
     os._exit(status)
 
 
-def load(request_id, loaded):
+def load(request_id, loaded, request):
+    if BEHAVIOUR == "dies loading onto a gpu" and request.gpu != "avoid":
+        die(7)
+    if BEHAVIOUR.startswith("dies of a gpu") and request.gpu != "avoid":
+        say(Done(request_id, LoadResult(dataclasses.replace(MODEL, runs_on="GPU", gpu_layers=2), 1.0)))
+        return
     if BEHAVIOUR == "dies loading" or (BEHAVIOUR == "dies loading again" and os.environ.get("FAKE_LOADED")):
         die(7)
     if loaded and BEHAVIOUR == "dies replacing":
@@ -44,7 +51,7 @@ def load(request_id, loaded):
     say(Done(request_id, LoadResult(MODEL, 1.0)))
 
 
-def chat(request_id, loaded):
+def chat(request_id, loaded, request):
     if not loaded:
         say(Failed(request_id, "no_model", "No model is loaded."))
         return
@@ -54,8 +61,14 @@ def chat(request_id, loaded):
         say(Done(cancel_id))
         say(Done(request_id, CANCELLED))
         return
-    say(Token(request_id, "a"))
-    if BEHAVIOUR == "dies":
+    if BEHAVIOUR == "dies of a gpu" and request.written:
+        say(Token(request_id, f"b after {request.written}"))
+        say(Done(request_id, ANSWER))
+        return
+    say(Token(request_id, "a", (17,)))
+    if BEHAVIOUR == "dies of a gpu when cancelled":
+        sys.stdin.buffer.readline()
+    if BEHAVIOUR == "dies" or BEHAVIOUR.startswith("dies of a gpu"):
         die(7)
     if BEHAVIOUR == "hangs":
         time.sleep(3600)
@@ -76,17 +89,18 @@ def main():
         die(7)
     if BEHAVIOUR == "deaf":
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    say(Ready(99 if BEHAVIOUR == "speaks another protocol" else 1, {"fake": "1"}, ()))
+    devices = (Device("GPU", "gpu", 1, 1),) if "gpu" in BEHAVIOUR else ()
+    say(Ready(99 if BEHAVIOUR == "speaks another protocol" else 1, {"fake": "1"}, devices))
     if BEHAVIOUR == "deaf":
         time.sleep(3600)
     loaded = False
     for line in sys.stdin.buffer:
         request_id, request = decode_request(line)
         if isinstance(request, Load):
-            load(request_id, loaded)
+            load(request_id, loaded, request)
             loaded = True
         elif isinstance(request, Chat):
-            chat(request_id, loaded)
+            chat(request_id, loaded, request)
         else:
             say(Done(request_id))
         if isinstance(request, Shutdown):
