@@ -46,6 +46,7 @@ class ChatPanel(QScrollArea):
         self._pause = QTimer(self, singleShot=True, interval=TYPING_PAUSE_MS)
         self._pause.timeout.connect(self._tell_prompt)
         self._runs_on = ValueRow(self.tr("Runs on"))
+        self._reason = WrappedLabel("", "small")
         self._memory = ValueRow(self.tr("Memory"))
         self._memory_bar = ThinProgress(self.tr("Memory in use"))
         self._context = ValueRow(self.tr("Context"))
@@ -96,13 +97,15 @@ class ChatPanel(QScrollArea):
         self._memory_bar.set_fraction(used / total)
 
     def _show_runs_on(self, model: LoadedModel | None) -> None:
-        """Name the processor; the engine's reason for it, in brackets, is the tool tip."""
+        """Name what computes, and say how much of the model is on a GPU; any other reason is the tool tip."""
+        self._reason.setVisible(model is not None and model.gpu_layers > 0 and bool(model.runs_on_reason))
         if model is None:
             self._runs_on.set_value("–")
             return
-        device = model.runs_on.split(" (")[0]
         threads = self.tr("1 thread") if model.threads == 1 else self.tr("{0} threads").format(model.threads)
-        self._runs_on.set_value(f"{device}, {threads}", model.runs_on)
+        value = model.runs_on if model.gpu_layers else f"{model.runs_on}, {threads}"
+        self._runs_on.set_value(value, ": ".join(filter(None, [model.runs_on, model.runs_on_reason])))
+        self._reason.setText(model.runs_on_reason[:1].upper() + model.runs_on_reason[1:])
 
     def _prepare(self) -> None:
         """Fill the menus and the editor."""
@@ -134,6 +137,7 @@ class ChatPanel(QScrollArea):
         layout.addWidget(Hairline())
         layout.addWidget(Label(self.tr("Model"), "heading"))
         layout.addWidget(self._runs_on)
+        layout.addWidget(self._reason)
         layout.addWidget(self._memory)
         layout.addWidget(self._memory_bar)
         layout.addWidget(self._context)

@@ -107,6 +107,8 @@ class Generation(QObject):
         self._refresh_status()
 
     def _take_notice(self, notice: Notice) -> None:
+        if notice.code == "moved_to_processor":
+            return  # the line above the messages says so, for as long as it is true
         self._notices.append(notice.message)
         self.noticed.emit(self.message_id, self._notice())
 

@@ -10,7 +10,7 @@ from app.chat.services import ChatServices
 from app.chat.top_bar import ModelChoice
 from engine.library.adapter_card import AdapterCard
 from engine.library.folders import starter_path
-from engine.protocol import ChatResult, Load
+from engine.protocol import ChatResult, GpuUse, Load
 
 # Shorter answers say little about a model's speed.
 TOKENS_FOR_SPEED = 16
@@ -38,12 +38,13 @@ class ModelController(QObject):
         self._choices: list[ModelChoice] = []
         self._shown_kind = "none"
         picker = page.top_bar.picker
-        picker.load_requested.connect(self.load)
+        picker.load_requested.connect(lambda path: self.load(path))
         picker.cancel_requested.connect(services.bridge.cancel_load)
         picker.eject_requested.connect(services.bridge.unload)
         picker.models_requested.connect(self.models_requested)
         picker.figures_requested.connect(self.figures_requested)
         page.notes.repair_requested.connect(self.repair_requested)
+        page.notes.gpu_requested.connect(lambda path: self.load(path, "retry"))
         page.trouble.models_requested.connect(self.models_requested)
         page.trouble.retry_requested.connect(self.load_again)
         services.bridge.state_changed.connect(self._engine_changed)
@@ -87,8 +88,11 @@ class ModelController(QObject):
         if state.kind == "ready" and state.path == path:
             self._page.panel.adapters.set_choices(cards)
 
-    def load(self, path: str, companion: Path | None = None) -> None:
-        """Load a model with the settings as they are now, one that sees with another companion if that is wanted."""
+    def load(self, path: str, companion: Path | None = None, gpu: GpuUse = "auto") -> None:
+        """Load a model with the settings as they are now.
+
+        One that sees may get another companion; `gpu` may ask for a graphics card that has failed before.
+        """
         values = self._services.settings.values
         self._wanted, self._companion = path, companion
         request = Load(
@@ -100,6 +104,7 @@ class ModelController(QObject):
             companion=str(companion or ""),
             thread_cache=str(self._services.thread_cache),
             picture_cache=str(self._services.picture_cache),
+            gpu=gpu,
         )
         self._services.bridge.load(request)
 

@@ -1,5 +1,7 @@
 """Check that the panel shows and changes how a chat is answered."""
 
+from dataclasses import replace
+
 import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QPlainTextEdit, QPushButton, QSlider, QWidget
@@ -9,9 +11,10 @@ from app.chat.chat_panel import ChatPanel
 from app.chat.turns import shown_sampling
 from app.engine_bridge import EngineState
 from app.settings import Values
+from app.widgets.labels import WrappedLabel
 from engine.protocol import LoadedModel
 
-MODEL = LoadedModel("Mini", "phi3", "Q4_K_M", 1, 1, 4096, 8192, True, "CPU (this build has no GPU support)", 0, 3, 4)
+MODEL = LoadedModel("Mini", "phi3", "Q4_K_M", 1, 1, 4096, 8192, True, "CPU", 0, 3, 4)
 
 
 @pytest.fixture
@@ -22,6 +25,10 @@ def panel(qtbot: QtBot) -> ChatPanel:
     made.set_sampling(shown_sampling(Values(), {}))
     made.show()
     return made
+
+
+def shown_texts(panel: ChatPanel) -> list[str]:
+    return [label.text() for label in panel.findChildren(WrappedLabel) if label.isVisible()]
 
 
 def buttons(panel: ChatPanel) -> list[str]:
@@ -68,5 +75,13 @@ def test_the_model_is_described_as_measured(panel: ChatPanel) -> None:
         "Memory: 3.0 of 16 GB",
         f"Context: {panel.locale().toString(8192)} tokens",
     ]
+    card = replace(MODEL, runs_on="Card (R2) and CPU", gpu_layers=24, runs_on_reason="24 of 33 layers fit into 6.1 GB")
+    panel.set_model(EngineState("ready", "x", card), None)
+    assert names()[0] == "Runs on: Card (R2) and CPU"
+    assert "24 of 33 layers fit into 6.1 GB" in shown_texts(panel)
+    slow = replace(MODEL, runs_on_reason="no GPU was found")
+    panel.set_model(EngineState("ready", "x", slow), None)
+    assert "CPU: no GPU was found" in [child.toolTip() for child in panel.findChildren(QWidget)]
+    assert not any("no GPU was found" in text for text in shown_texts(panel))
     panel.set_model(EngineState("loading", "x"), None)
     assert names() == ["Runs on: –", "Memory: –", "Context: –"]
