@@ -6,9 +6,9 @@ import dataclasses
 import json
 import sys
 
-from engine.client import EngineClient
 from engine.commands.model_choice import add_model_arguments, add_picture_arguments, load_request, picture_paths
 from engine.protocol import Chat, ChatResult, Done, Event, Failed, LoadResult, Message, Notice, Sampling, Token
+from engine.supervisor import Supervisor
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -37,7 +37,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 def run(arguments: argparse.Namespace) -> int:
     """Load the model and print its answer."""
     load, chat = load_request(arguments), _chat_request(arguments)
-    with contextlib.closing(EngineClient()) as client:
+    with contextlib.closing(Supervisor()) as client:
         loaded = client.call(load)
         assert isinstance(loaded, LoadResult)
         for note in loaded.model.notes:
