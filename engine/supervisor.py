@@ -207,9 +207,11 @@ class Supervisor:
                 self._give_up(error)
 
     def _used_gpu(self, client: EngineClient) -> bool:
-        """Tell whether a worker computed on a GPU, or may have been loading a model onto one."""
+        """Tell whether a worker computed on a GPU, or may have been loading a model onto one or looking for one."""
+        if client.ready is None:
+            return True
         if self._open_loads:
-            return client.ready is not None and any(device.kind == "gpu" for device in client.ready.devices)
+            return any(device.kind == "gpu" for device in client.ready.devices)
         return self._loaded is not None and self._loaded[1].gpu_layers > 0
 
     def _reloaded(self, event: Event) -> None:

@@ -15,9 +15,10 @@ from tests.helpers.workers import Recorder, ask, fake_worker
 def start():
     supervisors = []
 
-    def start_supervisor(behaviour):
+    def start_supervisor(behaviour, *arguments):
         states = queue.SimpleQueue()
-        supervisors.append(Supervisor(fake_worker(behaviour), on_state=states.put))
+        command = [*fake_worker(behaviour), *map(str, arguments)]
+        supervisors.append(Supervisor(command, on_state=states.put))
         return supervisors[-1], states
 
     yield start_supervisor
@@ -162,3 +163,8 @@ def test_an_answer_that_was_to_end_does_not_go_on(start):
     supervisor.cancel(request_id)
     assert recorder.wait().code == "worker_died"
     assert recorder.text == "a"
+
+
+def test_a_load_outlives_a_worker_that_dies_looking_for_gpus(start, tmp_path):
+    supervisor, _ = start("dies looking for a gpu once", tmp_path / "died")
+    assert supervisor.call(Load("model.gguf")).model.name == "Fake"

@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 import time
+from pathlib import Path
 
 from engine.protocol import (
     Chat,
@@ -86,6 +87,9 @@ def chat(request_id, loaded, request):
 
 def main():
     if BEHAVIOUR == "dies at start":
+        die(7)
+    if BEHAVIOUR == "dies looking for a gpu once" and not Path(sys.argv[2]).exists():
+        Path(sys.argv[2]).touch()
         die(7)
     if BEHAVIOUR == "deaf":
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
