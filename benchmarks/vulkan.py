@@ -112,7 +112,8 @@ def towers(folder: Path, ways: list[Way]) -> Iterator[list[str]]:
         companion = str(convert(checkpoint, folder / f"tower-{kind}.gguf", outtype=kind).companion)
         cells = []
         for way in ways:
-            way.client.call(Load(str(model), gpu_layers=way.gpu_layers, context=4096, companion=companion))
+            layers = min(1, abs(way.gpu_layers))  # the tower goes to the GPU with the first layer
+            way.client.call(Load(str(model), gpu_layers=layers, context=4096, companion=companion))
             found = evaluate(way, folder, messages=(message,), num_crops=case.num_crops)["image_embeds"]
             cells.append(f"{relative_error(found[case.arrays['rows']], case.arrays['embeds_rows']):.1e}")
         yield [kind, *cells]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
-from engine.protocol import Chat, Event, Load, Request, Token
+from engine.protocol import Chat, Event, Load, Ready, Request, Token
 
 
 @dataclass(slots=True)
@@ -36,8 +36,8 @@ class OpenRequest:
         """Hand an event on."""
         if isinstance(event, Token):
             self.written.extend(event.ids)
-        if self.first_id is not None and getattr(event, "id", None) != self.first_id:
-            event = replace(event, id=self.first_id)  # type: ignore[call-arg]  # every event of a request has one
+        if not isinstance(event, Ready) and self.first_id is not None and event.id != self.first_id:
+            event = replace(event, id=self.first_id)
         self.on_event(event)
 
     def without_gpu(self) -> Request | None:

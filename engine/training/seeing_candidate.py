@@ -7,6 +7,7 @@ import numpy as np
 
 from engine.protocol import Adapter, Load, Message
 from engine.runtime.cancellation import Cancellation
+from engine.runtime.gpus import Gpus
 from engine.runtime.native_log import NativeLog
 from engine.runtime.open_model import open_model
 from engine.training.picture_store import PictureStore
@@ -24,7 +25,7 @@ class SeeingCandidate:
         """Load the files for sequences of up to `longest` tokens; raises EngineError."""
         self._log, self._cancellation, self._store = NativeLog(), Cancellation(), store
         request = Load(str(path), longest, gpu_layers=0, adapters=tuple(adapters), companion=str(companion))
-        self._opened = open_model(request, self._log, self._cancellation, lambda _: None)
+        self._opened = open_model(request, self._log, self._cancellation, lambda _: None, Gpus())
 
     def encode_chat(self, messages: Sequence[Message]) -> list[int]:
         """Return the ids of a conversation as the chat gives them to the model."""

@@ -4,15 +4,25 @@ Mesa's software device will do. A build without Vulkan, as that of `make test`, 
 the build of the packages is tested.
 """
 
+import contextlib
+import json
+import shutil
+import signal
+import subprocess
+import sys
+
 import numpy as np
+import psutil
 import pytest
 
 from converter.convert import convert
-from engine.protocol import Load, Logits, Message, Unload
+from engine.client import EngineClient
+from engine.protocol import Load, Logits, Message, Token, Unload
+from engine.supervisor import Supervisor
 from tests.engine.vision.vectors import FOLDER, ONE_PICTURE
 from tests.helpers.checkpoints import make_phimoe
 from tests.helpers.logits import reference_logits, relative_error
-from tests.helpers.vulkan import vulkan_worker, why_not
+from tests.helpers.vulkan import engine_command, vulkan_environment, vulkan_worker, why_not
 from tests.helpers.workers import Recorder, ask
 
 pytestmark = [
@@ -49,6 +59,11 @@ def mixture(tmp_path_factory):
     folder = tmp_path_factory.mktemp("moe")
     checkpoint = make_phimoe(folder / "moe", original_max_position_embeddings=LINE)
     return checkpoint, convert(checkpoint, folder / "moe.gguf", outtype="f32").path
+
+
+def newest_worker():
+    workers = [child for child in psutil.Process().children() if "engine.worker" in child.cmdline()]
+    return max(workers, key=psutil.Process.create_time)
 
 
 def logits(client, tmp_path, ids, **options):
@@ -99,7 +114,8 @@ def test_rounding_stays_small(usual, tiny, tmp_path, token_ids):
 
 def test_pictures_are_seen_as_by_the_reference(exact, vision_model, tmp_path):
     case = next(case for case in ONE_PICTURE if case.num_crops == 4)
-    exact.call(Load(str(vision_model.path), context=4096))
+    # The tower goes to the GPU with the first layer; the language model is not what is tested here.
+    exact.call(Load(str(vision_model.path), gpu_layers=1, context=4096))
     picture = str(FOLDER / case.pictures[0])
     text = case.prompt.removeprefix("<|user|>\n").removesuffix("<|end|>\n<|assistant|>\n")
     out = tmp_path / "picture.npz"
@@ -121,3 +137,47 @@ def test_an_answer_is_the_processors(usual, starter):
     usual.call(Unload())
     assert answers[0] == answers[1]
     assert answers[0][0] == answers[0][1] != ""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a process cannot send itself this signal")
+def test_an_answer_outlives_the_process_that_used_vulkan(starter):
+    request = ask("Name three fruits.", max_tokens=24)
+    with contextlib.closing(EngineClient()) as client:
+        client.call(Load(str(starter), gpu_layers=0, context=512))
+        whole = client.call(request)
+    with vulkan_environment(), contextlib.closing(Supervisor(engine_command())) as supervisor:
+        loaded = supervisor.call(Load(str(starter), gpu_layers=4, context=512)).model
+        assert loaded.gpu_layers == 4
+
+        def kill_once(event):
+            if isinstance(event, Token) and supervisor.model.gpu_layers and not killed:
+                killed.append(event)
+                newest_worker().send_signal(signal.SIGSEGV)
+
+        killed = []
+        recorder = Recorder(kill_once)
+        supervisor.submit(request, recorder)
+        result = recorder.wait(1200).result
+        assert killed
+        assert (result.text, recorder.text) == (whole.text, whole.text)
+        assert supervisor.model.gpu_layers == 0
+
+
+@pytest.mark.skipif(sys.platform != "linux" or not shutil.which("cc"), reason="a driver is compiled and shown to Linux")
+def test_a_driver_that_ends_the_process_is_left_alone(tmp_path, monkeypatch, starter):
+    source, library, manifest = tmp_path / "driver.c", tmp_path / "libdriver.so", tmp_path / "driver.json"
+    source.write_text(
+        "#include <stdlib.h>\nvoid *vk_icdGetInstanceProcAddr(void *i, const char *n) { abort(); }\n"
+        "int vk_icdNegotiateLoaderICDInterfaceVersion(unsigned *v) { return 0; }\n"
+    )
+    subprocess.run(["cc", "-shared", "-fPIC", "-o", library, source], check=True)
+    icd = {"library_path": str(library), "api_version": "1.3.0"}
+    manifest.write_text(json.dumps({"file_format_version": "1.0.0", "ICD": icd}))
+    for name in ("VK_DRIVER_FILES", "VK_ICD_FILENAMES"):
+        monkeypatch.setenv(name, str(manifest))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    for _ in range(2):
+        with contextlib.closing(Supervisor(engine_command())) as supervisor:
+            loaded = supervisor.call(Load(str(starter), context=512)).model
+            assert (loaded.gpu_layers, loaded.notes[-1].code) == (0, "gpu_set_aside")
+            assert supervisor.call(ask("Name three fruits.", max_tokens=2)).completion_tokens == 2

@@ -38,15 +38,26 @@ def why_not() -> str | None:
     return None
 
 
-@contextmanager
-def vulkan_worker(*, half_precision: bool = True) -> Iterator[tuple[EngineClient, Ready]]:
-    """Start a worker and give what it says of itself."""
+def engine_command() -> list[str]:
+    """Give the command of a worker of the build under test."""
     program = os.environ.get(ENGINE_VARIABLE)
-    command = [program, "-m", "engine.worker"] if program else python_command("engine.worker")
+    return [program, "-m", "engine.worker"] if program else python_command("engine.worker")
+
+
+@contextmanager
+def vulkan_environment(*, half_precision: bool = True) -> Iterator[None]:
+    """Let processes that are started meanwhile find the software device."""
     with pytest.MonkeyPatch.context() as patch:
         for name, value in vulkan_settings(half_precision=half_precision).items():
             patch.setenv(name, value)
-        client = EngineClient(command)
+        yield
+
+
+@contextmanager
+def vulkan_worker(*, half_precision: bool = True) -> Iterator[tuple[EngineClient, Ready]]:
+    """Start a worker and give what it says of itself."""
+    with vulkan_environment(half_precision=half_precision):
+        client = EngineClient(engine_command())
     try:
         client.call(Ping())
         assert client.ready is not None
