@@ -44,7 +44,7 @@ class ModelController(QObject):
         picker.models_requested.connect(self.models_requested)
         picker.figures_requested.connect(self.figures_requested)
         page.notes.repair_requested.connect(self.repair_requested)
-        page.notes.gpu_requested.connect(lambda path: self.load(path, "retry"))
+        page.notes.gpu_requested.connect(lambda path: self.load(path, gpu="retry"))
         page.trouble.models_requested.connect(self.models_requested)
         page.trouble.retry_requested.connect(self.load_again)
         services.bridge.state_changed.connect(self._engine_changed)

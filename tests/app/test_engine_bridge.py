@@ -88,3 +88,23 @@ def test_no_model_without_loading_one(qtbot: QtBot, bridge_to) -> None:
     assert failed.args[0].code == "no_model"
     bridge.count([Message("user", "x")], 0, lambda result: pytest.fail("nothing can be counted"))
     qtbot.wait(100)
+
+
+@pytest.mark.parametrize("behaviour", ["leaves a gpu", "dies of a gpu"])
+def test_a_model_that_moves_to_the_processor_says_so_and_the_answer_goes_on(
+    qtbot: QtBot, bridge_to, behaviour: str
+) -> None:
+    bridge = bridge_to(behaviour)
+    load(qtbot, bridge)
+    assert bridge.state.model is not None and bridge.state.model.gpu_layers == 2
+    answering = bridge.chat(ask("hello"))
+    text: list[str] = []
+    notices: list[str] = []
+    answering.token_arrived.connect(text.append)
+    answering.noticed.connect(lambda notice: notices.append(notice.code))
+    with qtbot.waitSignal(answering.finished, timeout=20_000):
+        pass
+    assert "".join(text).startswith("ab")
+    assert notices == ["moved_to_processor"]
+    qtbot.waitUntil(lambda: bridge.state.kind == "ready", timeout=20_000)
+    assert bridge.state.model is not None and bridge.state.model.gpu_layers == 0

@@ -16,6 +16,7 @@ from engine.protocol import (
     Load,
     LoadedModel,
     LoadResult,
+    Notice,
     Progress,
     Ready,
     Shutdown,
@@ -42,7 +43,7 @@ def die(status):
 def load(request_id, loaded, request):
     if BEHAVIOUR == "dies loading onto a gpu" and request.gpu != "avoid":
         die(7)
-    if BEHAVIOUR.startswith("dies of a gpu") and request.gpu != "avoid":
+    if BEHAVIOUR.startswith(("dies of a gpu", "leaves a gpu")) and request.gpu != "avoid":
         say(Done(request_id, LoadResult(dataclasses.replace(MODEL, runs_on="GPU", gpu_layers=2), 1.0)))
         return
     if BEHAVIOUR == "dies loading" or (BEHAVIOUR == "dies loading again" and os.environ.get("FAKE_LOADED")):
@@ -77,6 +78,8 @@ def chat(request_id, loaded, request):
         os.abort()
     if BEHAVIOUR == "garbage":
         sys.stdout.buffer.write(b"\xff\xfe not json\n{}\n[1]\n\n" + b"x" * 100_000 + b"\n")
+    if BEHAVIOUR == "leaves a gpu":
+        say(Notice(request_id, "moved_to_processor", "The GPU failed.", model=MODEL))
     say(Token(request_id, "b"))
     say(Done(request_id, ANSWER))
     if BEHAVIOUR == "answers twice":

@@ -177,6 +177,17 @@ def test_a_notice_is_told_at_once_and_kept(
     assert stored.stats.notice == f"{sentence} The engine stopped. Try again."
 
 
+def test_a_failed_gpu_is_told_above_the_messages_and_not_with_the_answer(
+    qtbot: QtBot, generation: Generation, answering: Answering, messages: Messages, answer: Message
+) -> None:
+    with qtbot.waitSignal(generation.ended), qtbot.assertNotEmitted(generation.noticed):
+        feed(answering, Token(1, "one"), Notice(1, "moved_to_processor", "The GPU failed."), Done(1, RESULT))
+    stored = messages.get(answer.id)
+    assert stored is not None
+    assert stored.stats is not None
+    assert stored.stats.notice is None
+
+
 def test_a_full_disk_ends_the_answer_and_is_told(
     qtbot: QtBot,
     generation: Generation,
