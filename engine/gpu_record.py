@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -90,11 +91,11 @@ def _file_name(process_id: int) -> str:
 
 
 def _start_of(process_id: int) -> float:
-    """Give when a process began, in seconds; 0 where there is none (any more)."""
+    """Give when a process began, in seconds; long before all others where there is none (any more)."""
     import psutil  # what the window imports does not wait for it
 
     with contextlib.suppress(psutil.Error):
         process = psutil.Process(process_id)
         if process.status() != psutil.STATUS_ZOMBIE:
             return float(process.create_time())
-    return 0.0
+    return -math.inf

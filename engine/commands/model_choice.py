@@ -26,6 +26,7 @@ def add_model_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--gpu-layers", type=int, default=-1, metavar="N", help="layers on the GPU (-1: as many as fit)"
     )
+    parser.add_argument("--retry-gpu", action="store_true", help="use a GPU again whose driver has crashed before")
     parser.add_argument(
         "--runtime",
         choices=get_args(Runtime),
@@ -51,6 +52,7 @@ def load_request(arguments: argparse.Namespace) -> Load:
         threads=arguments.threads,
         batch_threads=arguments.threads,
         gpu_layers=arguments.gpu_layers,
+        gpu="retry" if arguments.retry_gpu else "auto",
         runtime=arguments.runtime,
         adapters=tuple(adapter_choice(text, arguments.models_dir) for text in arguments.adapter),
         companion=str(arguments.mmproj.resolve()) if arguments.mmproj else "",

@@ -38,11 +38,11 @@ class Gpus:
         """Choose the layers for a load, and what the user should know of the choice."""
         if self._record is not None and request.gpu == "retry":
             self._record.forget()
-        if self._left_alone:
+        if self._left_alone and request.gpu_layers:
             sentence = _NEXT_START if request.gpu == "retry" else _CRASHED
             return on_processor("the graphics driver crashed"), LoadNote("gpu_set_aside", sentence)
-        gpus = find_gpus()
-        offload = choose_offload(request.gpu_layers, gpus, demand, supported=has_gpu_code() or bool(gpus))
+        gpus = () if self._left_alone else find_gpus()
+        offload = choose_offload(request.gpu_layers, gpus, demand, supported=bool(gpus) or has_gpu_code())
         if not offload.layers:
             return offload, None
         if request.gpu == "avoid":

@@ -59,10 +59,10 @@ def choose_offload(asked: int, gpus: Sequence[Gpu], demand: Demand, *, supported
     """Choose the layers; `asked` -1 means as many as fit, and no request takes more than there are."""
     if not supported:
         return on_processor("this build has no GPU support")
-    if not gpus:
-        return on_processor("no GPU was found")
     if asked == 0:
         return on_processor("GPU layers are set to 0")
+    if not gpus:
+        return on_processor("no GPU was found")
     every = demand.sizes.every
     fitting = _fitting(gpus, demand)
     layers = min(fitting if asked < 0 else asked, every)

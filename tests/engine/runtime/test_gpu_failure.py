@@ -1,5 +1,6 @@
 """Test what happens when a GPU cannot take a model, and when it fails in the middle of an answer."""
 
+import json
 import signal
 import subprocess
 import sys
@@ -10,9 +11,11 @@ from llama_cpp import llama_cpp as llama
 from PIL import Image
 
 from engine.errors import EngineError
+from engine.gpu_drivers import driver_fingerprint
 from engine.gpu_record import GpuRecord
 from engine.launch import child_environment
 from engine.protocol import Chat, Load, Message, Sampling
+from engine.runtime import gpus as runtime_gpus
 from engine.runtime.cancellation import Cancellation
 from engine.runtime.context import Context
 from engine.runtime.gpus import Gpus
@@ -215,3 +218,23 @@ def test_after_a_crash_the_gpu_is_left_alone_until_it_is_asked_for(monkeypatch, 
     assert load(session, tiny[1]).gpu_layers == 3
     session.unload()
     assert list((tmp_path / "gpu").iterdir()) == []
+
+
+def test_gpus_are_left_alone_where_looking_for_them_was_fatal(monkeypatch, native_log, tiny, tmp_path):
+    mark = {"devices": [], "drivers": driver_fingerprint(), "started": 1.0}
+    (tmp_path / f"attempt-{2**22 + 1}.json").write_text(json.dumps(mark))
+    kept_out = []
+    monkeypatch.setattr(runtime_gpus, "has_gpu_code", lambda: True)
+    monkeypatch.setattr(runtime_gpus, "leave_gpus_alone", lambda: kept_out.append(True))
+    pretend_gpu(monkeypatch)
+    used = Gpus(GpuRecord(tmp_path))
+    assert [device.kind for device in used.look()] == ["cpu"]
+    assert kept_out == [True]
+    session = Session(native_log, used)
+    model = load(session, tiny[1])
+    assert (model.runs_on_reason, model.notes[-1].code) == ("the graphics driver crashed", "gpu_set_aside")
+    # Who wants none need not hear of it.
+    assert load(session, tiny[1], gpu_layers=0).notes == ()
+    assert "next time" in load(session, tiny[1], gpu="retry").notes[-1].message
+    session.unload()
+    assert not GpuRecord(tmp_path).crashed()
