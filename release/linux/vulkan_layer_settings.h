@@ -1,4 +1,4 @@
-// What ggml-vulkan takes from VK_EXT_layer_settings, for Vulkan headers before 1.3.272.
+// What ggml-vulkan takes from VK_EXT_layer_settings, for headers that are older than this extension.
 #pragma once
 #ifdef __cplusplus
 #include <vulkan/vulkan_core.h>
