@@ -67,7 +67,7 @@ def chat(request_id, loaded, request):
         say(Token(request_id, f"b after {request.written}"))
         say(Done(request_id, ANSWER))
         return
-    say(Token(request_id, "a", (17,)))
+    say(Token(request_id, "a", (17,) if "gpu" in BEHAVIOUR else ()))
     if BEHAVIOUR == "dies of a gpu when cancelled":
         sys.stdin.buffer.readline()
     if BEHAVIOUR == "dies" or BEHAVIOUR.startswith("dies of a gpu"):
