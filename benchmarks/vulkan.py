@@ -108,7 +108,7 @@ def towers(folder: Path, ways: list[Way]) -> Iterator[list[str]]:
     message = Message("user", text, (str(FOLDER / case.pictures[0]),))
     checkpoint = unpack_checkpoint("phi3v-tiny", folder)
     model = convert(checkpoint, folder / "vision.gguf", outtype="f32").path
-    for kind in ("f32", "f16", "bf16"):
+    for kind in ("f32", "f16"):
         companion = str(convert(checkpoint, folder / f"tower-{kind}.gguf", outtype=kind).companion)
         cells = []
         for way in ways:

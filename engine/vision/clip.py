@@ -28,6 +28,7 @@ Floats = NDArray[np.float32]
 ProgressCallback = Callable[[float], None]
 
 _INPUT = b"inp_raw"  # copies of it on a GPU have names around this one
+_PRECISION_F32 = 10  # enum ggml_prec: a GPU then adds up in 32 bits
 _WARNINGS = (3, 4)
 
 
@@ -123,8 +124,11 @@ class MtmdTower:
             self._features = np.empty((count, width), np.float32)
             self._library.ggml_backend_tensor_get(address, self._features.ctypes.data, 0, self._features.nbytes)
             return False
+        tensor = GgmlTensor.from_address(address)
+        if self._library.ggml_op_name(tensor.op) == b"MUL_MAT":
+            tensor.op_params[0] = _PRECISION_F32
         if self._pixels is not None:
-            for source in GgmlTensor.from_address(address).src:
+            for source in tensor.src:
                 if source and _INPUT in self._library.ggml_get_name(source):
                     self._library.ggml_backend_tensor_set(source, self._pixels.ctypes.data, 0, self._pixels.nbytes)
                     self._pixels = None
@@ -138,6 +142,7 @@ def load_ggml() -> Any:
     transfer = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t, ctypes.c_size_t]
     for function in (library.ggml_backend_tensor_get, library.ggml_backend_tensor_set):
         function.argtypes, function.restype = transfer, None
+    library.ggml_op_name.argtypes, library.ggml_op_name.restype = [ctypes.c_int], ctypes.c_char_p
     library.ggml_get_name.argtypes, library.ggml_get_name.restype = [ctypes.c_void_p], ctypes.c_char_p
     return library
 

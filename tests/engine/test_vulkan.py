@@ -112,17 +112,19 @@ def test_rounding_stays_small(usual, tiny, tmp_path, token_ids):
     check(usual, tiny, tmp_path, token_ids[:60], bound=ROUNDED)
 
 
-def test_pictures_are_seen_as_by_the_reference(exact, vision_model, tmp_path):
+@pytest.mark.parametrize("way", ["exact", "usual"])
+def test_pictures_are_seen_as_by_the_reference(request, way, vision_model, tmp_path):
+    client = request.getfixturevalue(way)
     case = next(case for case in ONE_PICTURE if case.num_crops == 4)
     # The tower goes to the GPU with the first layer; the language model is not what is tested here.
-    exact.call(Load(str(vision_model.path), gpu_layers=1, context=4096))
+    client.call(Load(str(vision_model.path), gpu_layers=1, context=4096))
     picture = str(FOLDER / case.pictures[0])
     text = case.prompt.removeprefix("<|user|>\n").removesuffix("<|end|>\n<|assistant|>\n")
     out = tmp_path / "picture.npz"
-    exact.call(Logits(str(out), messages=(Message("user", text, (picture,)),), num_crops=case.num_crops))
+    client.call(Logits(str(out), messages=(Message("user", text, (picture,)),), num_crops=case.num_crops))
     with np.load(out) as arrays:
         embeddings = arrays["image_embeds"]
-    assert relative_error(embeddings[case.arrays["rows"]], case.arrays["embeds_rows"]) < ROUNDED
+    assert relative_error(embeddings[case.arrays["rows"]], case.arrays["embeds_rows"]) < 2e-3
 
 
 def test_an_answer_is_the_processors(usual, starter):
