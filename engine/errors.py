@@ -20,6 +20,7 @@ EXIT_STATUS = {
     "cancelled": 130,
     "training_diverged": 1,
     "check_failed": 1,
+    "download_failed": 1,
     "internal": 1,
     "worker_died": 1,
     "worker_unavailable": 1,

@@ -10,7 +10,16 @@ import runpy
 import sys
 from collections.abc import Sequence
 
-MODULES = ("engine.worker", "engine.jobs", "engine.pictures", "engine", "converter")
+MODULES = (
+    "engine.worker",
+    "engine.jobs",
+    "engine.pictures",
+    "engine.training.preview",
+    "engine.training_environment.enter",
+    "engine.training_environment.check",
+    "engine",
+    "converter",
+)
 
 
 def main(arguments: Sequence[str]) -> int:

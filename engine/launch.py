@@ -18,6 +18,11 @@ def python_command(module: str, *arguments: str) -> list[str]:
     return [sys.executable, "-m", module, *arguments]
 
 
+def training_command(module: str, *arguments: str) -> list[str]:
+    """Give the command line that runs a module with the packages of training; use it with `child_environment`."""
+    return python_command("engine.training_environment.enter", module, *arguments)
+
+
 def is_frozen() -> bool:
     """Tell whether this is the installed program, which has no Python of its own to start."""
     return bool(getattr(sys, "frozen", False))

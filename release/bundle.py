@@ -29,6 +29,19 @@ EXCLUDED_MODULES = [
 ]
 """Modules that are found by a scan for imports and never run."""
 
+NEEDED_BY_TRAINING = ("unittest", "pydoc")
+"""Excluded from the window alone: PyTorch and transformers import them."""
+
+_NOT_FOR_TRAINING = re.compile(
+    r"""
+    (antigravity|distutils|ensurepip|idlelib|lib2to3|pip|test|this|tkinter|_tkinter|turtle|turtledemo|venv)\b
+    | (curses|_curses|_curses_panel|crypt|_crypt|nis|ossaudiodev|spwd)\b  # consoles, sound cards, passwords
+    | (readline|_gdbm|_dbm|dbm\.gnu|dbm\.ndbm)\b  # GPL
+    | .*(\.tests?\b|\.idle_test\b|\.__main__$) | _test | _xxtest | xx | _xx(?!subinterpreters)
+    """,
+    re.VERBOSE,
+)
+
 _UNWANTED = re.compile(
     r"""
     (^|[/\\])PySide6[/\\].*(
@@ -53,6 +66,11 @@ _LLAMA_NUMBERED = re.compile(r"llama_cpp/lib/(?P<stem>lib[\w-]+)(?P<ending>\.so\
 def is_wanted(name: str) -> bool:
     """Tell whether a file that was collected, by its place in the folder, is used by the program."""
     return _UNWANTED.search(name) is None
+
+
+def is_for_training(module: str) -> bool:
+    """Tell whether a module of the standard library may be wanted by the packages that training installs later."""
+    return _NOT_FOR_TRAINING.match(module) is None
 
 
 def is_full_version(name: str) -> bool:

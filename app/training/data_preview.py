@@ -8,7 +8,7 @@ preview.close()                                             # ends the process, 
 
 from PySide6.QtCore import QObject, QProcess, QProcessEnvironment, Signal
 
-from engine.launch import child_environment, python_command
+from engine.launch import child_environment, training_command
 from engine.training.preview_protocol import PreviewFailed, Request, decode_answer, encode
 
 END_MS = 2000
@@ -32,7 +32,7 @@ class DataPreview(QObject):
         self._process.readyReadStandardOutput.connect(self._read)
         self._process.finished.connect(self._ended)
         self._process.errorOccurred.connect(self._ended)
-        program, *arguments = python_command("engine.training.preview")
+        program, *arguments = training_command("engine.training.preview")
         self._process.start(program, arguments)
 
     def ask(self, request: Request) -> None:

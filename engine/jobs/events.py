@@ -135,13 +135,32 @@ class TrainJob:
     kind: str = field(default="train", init=False)
 
 
-Job = ImportJob | QuantizeJob | RepairJob | VerifyJob | TrainJob
+@dataclass(frozen=True)
+class InstallTrainingJob:
+    """Ask for the packages that training needs.
+
+    Attributes:
+        folder: of the environment.
+        build: `cpu` or `cuda`.
+        wheels: folder with all wheels, so that nothing is downloaded; empty: they are downloaded.
+        lock: list of the packages; empty: the program's.
+    """
+
+    folder: str
+    build: str
+    wheels: str = ""
+    lock: str = ""
+    kind: str = field(default="install-training", init=False)
+
+
+Job = ImportJob | QuantizeJob | RepairJob | VerifyJob | TrainJob | InstallTrainingJob
 JOB_KINDS: dict[str, type[Job]] = {
     "import": ImportJob,
     "quantize": QuantizeJob,
     "repair": RepairJob,
     "verify": VerifyJob,
     "train": TrainJob,
+    "install-training": InstallTrainingJob,
 }
 
 
@@ -151,10 +170,11 @@ class JobProgress:
 
     Attributes:
         stage: `convert`, `copy`, `quantize`, `repair`, `reference`, `compare`, or of training `prepare`, `pictures`,
-            `measure`, `export` and `check`.
+            `measure`, `export` and `check`, or of an installation `download`, `unpack` and `check`.
         done, total: in `unit`s (`tensors`, `bytes`, `sequences`, `positions`, `crops`); `total` 0 means unknown.
         bytes_per_second: of the result; 0 when unknown.
         seconds_left: estimate; None when unknown.
+        item: what of it is worked on (a package); empty: nothing to name.
     """
 
     stage: str
@@ -163,6 +183,7 @@ class JobProgress:
     unit: str
     bytes_per_second: float = 0.0
     seconds_left: float | None = None
+    item: str = ""
 
 
 @dataclass(frozen=True)

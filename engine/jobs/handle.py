@@ -14,8 +14,18 @@ from typing import BinaryIO
 import psutil
 
 from engine.errors import EngineError
-from engine.jobs.events import Job, JobDone, JobEvent, JobFailed, decode_event, decode_job, encode_job
-from engine.launch import child_environment, python_command
+from engine.jobs.events import (
+    Job,
+    JobDone,
+    JobEvent,
+    JobFailed,
+    TrainJob,
+    VerifyJob,
+    decode_event,
+    decode_job,
+    encode_job,
+)
+from engine.launch import child_environment, python_command, training_command
 
 JOB_FILE, EVENTS_FILE, PROCESS_FILE, LOG_FILE, STOP_FILE = "job.json", "events.jsonl", "process.json", "log.txt", "stop"
 PAUSE_FILE, FINISH_FILE = "pause", "finish"
@@ -137,7 +147,7 @@ def _launch(folder: Path, job: Job, stale: tuple[str, ...], read_from: int = 0) 
             (folder / name).unlink(missing_ok=True)
         (folder / JOB_FILE).write_text(encode_job(job), "utf-8")
         with open(folder / LOG_FILE, "wb") as log:
-            process = _start_process(folder, log)
+            process = _start_process(job, folder, log)
     except OSError as error:
         message = f"The job's folder cannot be written: {error.strerror}."
         raise EngineError("disk_full", message, "Free some space or choose another folder.") from error
@@ -164,11 +174,18 @@ def _owner(folder: Path) -> int | None:
         return None
 
 
-def _start_process(folder: Path, log: BinaryIO) -> subprocess.Popen[bytes]:
+def is_worked_on(folder: Path) -> bool:
+    """Tell whether a process works on the job in `folder`."""
+    return _owner(folder) is not None
+
+
+def _start_process(job: Job, folder: Path, log: BinaryIO) -> subprocess.Popen[bytes]:
     """Start `python -m engine.jobs folder` in a session of its own, so that it outlives the window."""
+    # What else a job does must not depend on whether the packages of training are in order.
+    command = training_command if isinstance(job, TrainJob | VerifyJob) else python_command
     flags = getattr(subprocess, "CREATE_NO_WINDOW", 0) | getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)
     return subprocess.Popen(
-        python_command("engine.jobs", str(folder)),
+        command("engine.jobs", str(folder)),
         stdin=subprocess.DEVNULL,
         stdout=log,
         stderr=log,

@@ -11,6 +11,7 @@ from converter.errors import ConversionCancelled, ConversionError
 from engine.errors import EngineError
 from engine.jobs.events import (
     ImportJob,
+    InstallTrainingJob,
     Job,
     JobDone,
     JobEvent,
@@ -25,6 +26,7 @@ from engine.jobs.events import (
 )
 from engine.jobs.handle import EVENTS_FILE, JOB_FILE, STOP_FILE, sign
 from engine.jobs.import_model import import_model
+from engine.jobs.install_training import install_training
 from engine.jobs.quantize_model import quantize_model
 from engine.jobs.repair_model import repair_model
 from engine.jobs.train_model import train_model
@@ -50,6 +52,8 @@ def run_job(job: Job, folder: Path, report: Report, stopped: Stopped) -> JobDone
                 return JobDone(verify_model(job, report, stopped))
             case TrainJob():
                 return JobDone(train_model(job, folder, report))
+            case InstallTrainingJob():
+                return JobDone(install_training(job, report, stopped))
     except ConversionCancelled:
         return JobFailed("cancelled", "Cancelled.")
     except (EngineError, ConversionError) as error:
