@@ -21,13 +21,16 @@ from app.storage.messages import Messages
 from app.storage.models import ModelRecords
 from app.storage.votes import Votes
 from app.theme import Theme
-from app.training.controller import TrainingController, TrainingServices
+from app.training.controller import TrainingController, TrainingServices, has_own_packages
+from app.training.packages import TrainingPackages
 from app.training.page import TrainingPage
 from app.training.run_queue import RunQueue
 from app.window.frame import MainWindow
 from engine.library.folders import default_cache_dir
 from engine.pictures.stored_picture import detail_for
 from engine.protocol import Adapter
+from engine.training_environment.environment import default_environment
+from engine.training_environment.lock import program_lock
 
 MODELS, TRAINING, SETTINGS = "models", "training", "settings"
 
@@ -62,6 +65,9 @@ class OtherPages(QObject):
         self.models_page = ModelsPage()
         self._library = LibraryController(self.models_page, self._models, self._queue, notices, self._background)
         self._runs = RunQueue(paths.runs, self._background, self)
+        self._packages = TrainingPackages(
+            default_environment(), program_lock(), self._background, has_own=has_own_packages(), parent=self
+        )
         self.training_page = TrainingPage(theme)
         self.training = TrainingController(
             self.training_page,
@@ -74,6 +80,7 @@ class OtherPages(QObject):
                 votes,
                 notices,
                 self._background,
+                self._packages,
                 models=lambda: [entry.path for entry in self._models.entries if entry.card.problem is None],
                 models_folder=lambda: self._models.folder,
                 bases=default_cache_dir() / "bases",
@@ -89,18 +96,22 @@ class OtherPages(QObject):
         self._models.refresh()
         self._queue.resume()
         self._runs.resume()
+        self._packages.resume()
 
     def close(self) -> None:
         """Follow jobs no longer (they go on), and wait for what reads and writes."""
         self.training.close()
         self._queue.close()
         self._runs.close()
+        self._packages.close()
         self._background.close()
 
     def _connect(self) -> None:
         self._library.chat_requested.connect(self._chat_with)
         self._library.unload_requested.connect(self._unload)
         self._models.changed.connect(self._show_models)
+        self._packages.changed.connect(self._show_packages)
+        self.settings_page.packages_removal_requested.connect(self.training.remove_packages)
         self.settings_page.reload_requested.connect(self._chat.models.load_again)
         self._chat.models.figures_requested.connect(lambda path: self._library.show_figures(Path(path)))
         self._chat.models.repair_requested.connect(self._repair)
@@ -112,6 +123,10 @@ class OtherPages(QObject):
         self.training.note_changed.connect(lambda note: self._window.sidebar.set_note(TRAINING, note, is_live=True))
         self._chat.models.ready.connect(self._find_adapters)
         self._models.looked.connect(self._find_adapters)
+
+    def _show_packages(self) -> None:
+        status = self._packages.status
+        self.settings_page.show_training_packages(status.disk_bytes if status.are_removable else 0)
 
     def _find_adapters(self) -> None:
         """Offer the chat the adapters that fit its model."""

@@ -6,6 +6,8 @@ page.show_models([(title, path)])   # what the default model can be chosen from
 page.note_model_loaded()            # from now on differing load settings offer "Reload model"
 page.note_model_unloaded()
 page.set_gpu_available(True)        # shows the row of GPU layers
+page.show_training_packages(1_300_000_000)  # shows how much they take and offers to remove them; 0 hides that
+page.packages_removal_requested     # Signal(): remove them
 page.show_versions({"llama.cpp": "..."})    # the worker's, as its ready event gives them
 """
 
@@ -34,6 +36,7 @@ class SettingsPage(Page):
     """Show every setting that a user may want to change, and what this program is."""
 
     reload_requested = Signal()
+    packages_removal_requested = Signal()
 
     def __init__(
         self, settings: Settings, default_models_folder: Path, data_folder: Path, parent: QWidget | None = None
@@ -80,6 +83,13 @@ class SettingsPage(Page):
         """Show what concerns a graphics card only where there is one."""
         self._gpu_row.setVisible(available)
 
+    def show_training_packages(self, size_bytes: int) -> None:
+        """Say how much the packages of training take, and offer to remove them; 0: there are none."""
+        text = self.tr("PyTorch and what belongs to it: about {:.1f} GB.").format(size_bytes / 1e9)
+        self._packages_row.help.setText(text)
+        self._remove_packages.setAccessibleDescription(text)
+        self._training_section.setVisible(size_bytes > 0)
+
     def show_versions(self, versions: dict[str, str]) -> None:
         """Add the versions of the worker's parts to the block about this program."""
         self._about.show_versions(versions)
@@ -114,6 +124,9 @@ class SettingsPage(Page):
     def _make_sections(self) -> list[Section]:
         self._gpu_row = self._row("gpu_layers", self.tr("Layers on the graphics card"))
         self._gpu_row.hide()
+        self._packages_row = self._make_packages_row()
+        self._training_section = Section(self.tr("Fine-tuning"), [self._packages_row])
+        self._training_section.hide()
         preset_help = self.tr("A starting point for the values below.")
         return [
             Section(
@@ -147,6 +160,7 @@ class SettingsPage(Page):
                     self._row("seed", self.tr("Seed")),
                 ],
             ),
+            self._training_section,
         ]
 
     def _row(self, setting: str, name: str) -> SettingRow:
@@ -167,6 +181,11 @@ class SettingsPage(Page):
         row = SettingRow(self.tr("Models folder"), "", buttons)
         self._folder_text = row.help
         return row
+
+    def _make_packages_row(self) -> SettingRow:
+        self._remove_packages = Button(self.tr("Remove…"))
+        self._remove_packages.clicked.connect(self.packages_removal_requested)
+        return SettingRow(self.tr("Packages for training"), "", self._remove_packages)
 
     def _make_reload_card(self) -> Card:
         card = Card()

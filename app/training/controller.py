@@ -5,7 +5,7 @@
                                     # pictures in so many crops (0: in as many as the user likes)
     controller.note_changed         # Signal(str): what the sidebar shows: `62%`, or nothing
 
-The application also calls `services.queue.resume()` at start.
+The application also calls `services.queue.resume()` and `services.packages.resume()` at start.
 """
 
 from collections.abc import Callable, Sequence
@@ -15,7 +15,7 @@ from pathlib import Path
 
 from PySide6.QtCore import QObject, QUrl, Signal
 from PySide6.QtGui import QDesktopServices
-from PySide6.QtWidgets import QDialog
+from PySide6.QtWidgets import QDialog, QFileDialog
 
 from app.background import Background
 from app.job_queue import JobQueue
@@ -29,11 +29,13 @@ from app.training.chat_data import ChatCounts, ChatDataKind, as_chat, count_chat
 from app.training.chats_dialog import ChatsDialog
 from app.training.export_dialog import ExportDialog
 from app.training.new_run_dialog import NewRunDialog, Places
+from app.training.packages import TrainingPackages
 from app.training.page import TrainingPage
 from app.training.results import adapter_in_library, export_path, export_source, model_for
 from app.training.run import Run
 from app.training.run_note import RunNote
 from app.training.run_queue import RunQueue
+from app.training.wording import size_text
 from converter.errors import ConversionError
 from engine.data.from_chat import Chat
 from engine.data.libraries import is_installed
@@ -59,6 +61,7 @@ class TrainingServices:
     votes: Votes
     notices: Notices
     background: Background
+    packages: TrainingPackages
     models: Callable[[], Sequence[Path]]
     models_folder: Callable[[], Path]
     bases: Path
@@ -91,7 +94,12 @@ class TrainingController(QObject):
         self._queue.changed.connect(self._show)
         self._queue.ended.connect(self._ended)
         self._queue.failed.connect(services.notices.say)
-        page.show_missing("" if all(map(is_installed, LIBRARIES)) else self._missing_text())
+        page.packages.install_requested.connect(self._ask_install)
+        page.packages.wheels_requested.connect(self._ask_wheels)
+        page.packages.cancel_requested.connect(services.packages.cancel)
+        services.packages.changed.connect(self._show_packages)
+        services.packages.installed.connect(lambda: services.notices.say(self.tr("Training can begin.")))
+        self._show_packages()
 
     def ask_new(self, paths: Sequence[Path]) -> NewRunDialog:
         """Open the dialog for a new run, with files chosen already."""
@@ -268,11 +276,38 @@ class TrainingController(QObject):
             raise error
         self._services.notices.show_error(error)
 
-    def _missing_text(self) -> str:
-        return self.tr(
-            "Training needs PyTorch, transformers and PEFT, which are not installed. "
-            'Install them with: python -m pip install -e ".[train]"'
-        )
+    def remove_packages(self) -> None:
+        """Delete the packages of training, when the user means it and nothing is being trained."""
+        services = self._services
+        if self._queue.active is not None:
+            services.notices.say(self.tr("The packages are in use: a run goes on."))
+            return
+        question = self.tr("Remove the packages of training?")
+        consequence = self.tr("Runs and their results stay. Before the next run the packages are downloaded again.")
+        if services.notices.confirm(question, consequence, self.tr("Remove")):
+            services.packages.remove()
+
+    def _show_packages(self) -> None:
+        self._page.packages.show_status(self._services.packages.status)
+
+    def _ask_install(self) -> None:
+        packages, status = self._services.packages, self._services.packages.status
+        rest = size_text(status.download_bytes - status.downloaded_bytes)
+        question = self.tr("Download {} of packages for training?").format(rest)
+        disk = size_text(status.disk_bytes)
+        where = self.tr("They come from the servers of PyPI and PyTorch, and take about {} in {}")
+        if self._services.notices.confirm(question, where.format(disk, packages.folder), self.tr("Download")):
+            packages.install()
+
+    def _ask_wheels(self) -> None:
+        chosen = QFileDialog.getExistingDirectory(self._page, self.tr("Choose the folder of wheels"))
+        if chosen:
+            self._services.packages.install(Path(chosen))
+
+
+def has_own_packages() -> bool:
+    """Tell whether Python has what training needs without installing anything."""
+    return all(map(is_installed, LIBRARIES))
 
 
 def example_file() -> Path:

@@ -4,7 +4,7 @@
     controller = TrainingController(page, ...)      # app/training/controller.py
 
 Asks of the page: `new_requested(list[Path])` (with files that were dropped), `example_requested()`, those of `card`
-(RunCard) and `table` (RunTable).
+(RunCard), `table` (RunTable) and `packages` (PackagesCard).
 """
 
 from collections.abc import Sequence
@@ -17,11 +17,11 @@ from app.theme import Theme
 from app.training.answers_card import AnswersCard
 from app.training.data_card import DataCard
 from app.training.empty_state import EmptyState
+from app.training.packages_card import PackagesCard
 from app.training.run import Run
 from app.training.run_card import RunCard
 from app.training.run_table import RunTable
 from app.widgets.buttons import Button
-from app.widgets.labels import WrappedLabel
 from app.widgets.surfaces import Page, local_paths
 
 
@@ -41,8 +41,7 @@ class TrainingPage(Page):
         self.new_run = Button(self.tr("New run"), "primary")
         self.new_run.clicked.connect(lambda: self.new_requested.emit([]))
         self.header.addWidget(self.new_run)
-        self._missing = WrappedLabel("", "warning")
-        self._missing.hide()
+        self.packages = PackagesCard()
         self.empty_state = EmptyState()
         self.empty_state.example_requested.connect(self.example_requested)
         self.empty_state.new_requested.connect(lambda: self.new_requested.emit([]))
@@ -57,7 +56,7 @@ class TrainingPage(Page):
         details.addWidget(self.data)
         self.table = RunTable()
         self.table.shown_requested.connect(self.show_run)
-        for widget in (self._missing, self.empty_state, self.card, self._details, self.table):
+        for widget in (self.packages, self.empty_state, self.card, self._details, self.table):
             self.body.addWidget(widget)
         self.body.addStretch(1)
         self.show_runs([], None)
@@ -87,11 +86,6 @@ class TrainingPage(Page):
         """Show one run in full."""
         self._wanted = run.identity
         self.show_runs(self._runs, self._active)
-
-    def show_missing(self, sentence: str) -> None:
-        """Say what training needs and is not there; an empty sentence says that all is there."""
-        self._missing.setText(sentence)
-        self._missing.setVisible(bool(sentence))
 
     def dragEnterEvent(self, event: QDragEnterEvent) -> None:
         """Take files anywhere on the page."""

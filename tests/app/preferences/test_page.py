@@ -158,3 +158,16 @@ def test_the_wheel_never_changes_a_setting(page: SettingsPage, settings: Setting
 def test_versions_of_the_worker_are_added(page: SettingsPage) -> None:
     page.show_versions({"llama.cpp": "0.3.36"})
     assert any("Phidelity" in label.text() and "llama.cpp 0.3.36" in label.text() for label in page.findChildren(Label))
+
+
+def test_packages_of_training_show_their_size_and_can_be_removed(page: SettingsPage) -> None:
+    (remove,) = [each for each in page.findChildren(QPushButton) if each.text() == "Remove…"]
+    assert not remove.isVisible()
+    page.show_training_packages(1_300_000_000)
+    assert remove.isVisible() and "1.3 GB" in remove.accessibleDescription()
+    asked: list[str] = []
+    page.packages_removal_requested.connect(lambda: asked.append("remove"))
+    remove.click()
+    assert asked == ["remove"]
+    page.show_training_packages(0)
+    assert not remove.isVisible()

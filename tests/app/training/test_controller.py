@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from PySide6.QtWidgets import QFileDialog
 from pytestqt.qtbot import QtBot
 
 from app.background import Background
@@ -17,11 +18,14 @@ from app.storage.votes import Votes
 from app.theme import Theme
 from app.training.controller import TrainingController, TrainingServices, example_file
 from app.training.new_run_dialog import NewRunDialog
+from app.training.packages import PackagesStatus, TrainingPackages
 from app.training.page import TrainingPage
 from app.training.run import Run
 from app.training.run_queue import RunQueue
 from engine.jobs.events import ImportJob, JobDone, JobFailed, TrainJob
 from engine.library.folders import starter_path
+from engine.training_environment.environment import TrainingEnvironment
+from engine.training_environment.lock import program_lock
 from tests.app.library.conftest import AnsweringNotices
 from tests.app.training.conftest import ESTIMATE, MakeRun, WriteRun, steps, whole_run
 
@@ -64,6 +68,7 @@ def training(
         Votes(database),
         notices,
         background,
+        TrainingPackages(TrainingEnvironment(tmp_path / "environment"), program_lock(), background, has_own=True),
         models=lambda: models,
         models_folder=lambda: tmp_path / "models",
         bases=tmp_path / "bases",
@@ -200,13 +205,45 @@ def test_ratings_of_chosen_chats_become_preferences_and_dpo_is_proposed(qtbot: Q
     dialog.reject()
 
 
-def test_what_is_not_installed_is_said_and_nothing_is_dead(training: Training, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert training.page._missing.isHidden()
-    monkeypatch.setattr("app.training.controller.is_installed", lambda name: name != "torch")
-    TrainingController(training.page, training.controller._services)
-    assert "which are not installed" in training.page._missing.text()
-    assert training.page._missing.isVisible()
-    assert training.page.new_run.isEnabled()
+def test_packages_are_downloaded_only_after_a_yes(training: Training, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert training.page.packages.isHidden()
+    packages = training.controller._services.packages
+    begun: list[Path | None] = []
+    monkeypatch.setattr(packages, "install", lambda wheels=None: begun.append(wheels))
+    packages.status = PackagesStatus("absent", download_bytes=364_000_000, disk_bytes=1_300_000_000)
+    packages.changed.emit()
+    assert training.page.packages.isVisible()
+    training.notices.answer = False
+    training.page.packages.install.click()
+    assert not begun
+    training.notices.answer = True
+    training.page.packages.install.click()
+    assert begun == [None]
+    question, consequence = training.notices.questions[-1]
+    assert "364 MB" in question and "1.3 GB" in consequence
+
+
+def test_a_folder_of_wheels_is_chosen(training: Training, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    packages = training.controller._services.packages
+    begun: list[Path | None] = []
+    monkeypatch.setattr(packages, "install", begun.append)
+    for chosen in ("", str(tmp_path)):
+        monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *_, chosen=chosen: chosen)
+        training.page.packages.wheels_requested.emit()
+    assert begun == [tmp_path]
+
+
+def test_packages_are_removed_after_a_yes_and_never_under_a_run(
+    training: Training, make_run: MakeRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    removed: list[str] = []
+    monkeypatch.setattr(training.controller._services.packages, "remove", lambda: removed.append("removed"))
+    monkeypatch.setattr(RunQueue, "active", property(lambda _: make_run(steps(3))))
+    training.controller.remove_packages()
+    assert not removed and "in use" in training.notices.said[-1]
+    monkeypatch.setattr(RunQueue, "active", None)
+    training.controller.remove_packages()
+    assert removed == ["removed"]
 
 
 def test_closing_the_window_closes_the_dialog_and_its_process(training: Training) -> None:

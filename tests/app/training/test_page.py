@@ -68,13 +68,6 @@ def test_when_nothing_goes_on_the_newest_is_shown(page: TrainingPage, make_run: 
     assert page.table.isVisible()
 
 
-def test_what_is_missing_is_said(page: TrainingPage) -> None:
-    assert not page._missing.isVisible()
-    page.show_missing("Training needs PyTorch.")
-    assert page._missing.isVisible()
-    assert page.new_run.isEnabled()
-
-
 def test_dropped_files_begin_a_run(page: TrainingPage, tmp_path: Path) -> None:
     asked: list[list[Path]] = []
     page.new_requested.connect(asked.append)
