@@ -21,6 +21,7 @@ lock:
 	uv pip compile -q --universal --python-version 3.11 --no-annotate --no-header --extra train --extra dev pyproject.toml -o requirements/dev.lock
 	sed -i -E '/^(cuda-|nvidia-|triton)/d' requirements/dev.lock
 	uv pip compile -q --universal --python-version 3.11 --no-annotate --no-header -c requirements/dev.lock pyproject.toml -o requirements/app.lock
+	$(PYTHON) bootstrap.py python -m release.training_lock
 
 # Compare stock llama.cpp and Phidelity with the reference; writes the table of docs/fidelity.md.
 fidelity:

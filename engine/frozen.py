@@ -24,6 +24,10 @@ MODULES = (
 
 def main(arguments: Sequence[str]) -> int:
     """Run the command line or one of the modules and give the exit status."""
+    if arguments[:1] == ["data"]:
+        from engine.training_environment.enter import enter
+
+        enter()
     if arguments[:1] != ["-m"]:
         from engine.__main__ import main as run_command
 

@@ -59,6 +59,9 @@ def main(arguments: list[str]) -> int:
     torch = next(package for package in packages if package["name"] == "torch")
     for build, (marker, elsewhere) in OWN_BUILDS.items():
         wheels = own_build(build, torch["version"], at_hand)
+        if not wheels and build == "cpu":
+            print("Without the build for processors the lock would be of no use on Linux: give its --wheel.")
+            return 1
         if wheels:
             torch["marker"] = f"{torch['marker']} and {elsewhere}" if "marker" in torch else elsewhere
             version = parse_wheel_filename(_file_name(wheels[0]["url"]))[1]

@@ -16,7 +16,7 @@ from app.widgets.bars import ThinProgress
 from app.widgets.buttons import Button
 from app.widgets.labels import ElidedLabel, Label, WrappedLabel
 from app.widgets.surfaces import Card
-from engine.jobs.events import ImportJob, Job, QuantizeJob, RepairJob, TrainJob, VerifyJob
+from engine.jobs.events import ImportJob, InstallTrainingJob, Job, QuantizeJob, RepairJob, TrainJob, VerifyJob
 
 
 def job_title(job: Job) -> str:
@@ -25,6 +25,8 @@ def job_title(job: Job) -> str:
         return job.name
     if isinstance(job, TrainJob):
         return Path(job.data).stem
+    if isinstance(job, InstallTrainingJob):
+        return Path(job.folder).stem
     return Path(job.model if isinstance(job, VerifyJob) else job.out).stem
 
 

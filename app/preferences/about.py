@@ -30,7 +30,10 @@ class About(QWidget):
         layout.addSpacing(ROW_MARGIN - layout.spacing())
         layout.addWidget(self._versions)
         for sentence in (
-            self.tr("Everything stays on this computer: Phidelity opens no connection to the internet."),
+            self.tr(
+                "Everything stays on this computer: Phidelity opens no connection to the internet, unless you have it "
+                "download the packages for training."
+            ),
             self.tr("Your chats and settings are in {}").format(data_folder),
             self.tr("Phidelity is free software under the Apache License 2.0."),
             self.tr("The built-in Starter is SmolLM2-135M-Instruct by Hugging Face, under the Apache License 2.0."),

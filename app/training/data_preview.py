@@ -8,6 +8,7 @@ preview.close()                                             # ends the process, 
 
 from PySide6.QtCore import QObject, QProcess, QProcessEnvironment, Signal
 
+from engine.data.libraries import how_to_install
 from engine.launch import child_environment, training_command
 from engine.training.preview_protocol import PreviewFailed, Request, decode_answer, encode
 
@@ -58,7 +59,7 @@ class DataPreview(QObject):
         log = bytes(self._process.readAllStandardError().data()).decode("utf-8", "replace")[-LOG_CHARACTERS:]
         if "ModuleNotFoundError" in log:
             message = "Examining data needs PyTorch and other libraries, which are not installed."
-            self.answered.emit(PreviewFailed("model_unsupported", message, "Install the training extra."))
+            self.answered.emit(PreviewFailed("model_unsupported", message, how_to_install()))
             return
         remedy = "Try again, or with less data at once."
         self.answered.emit(PreviewFailed("job_died", "The data could not be examined to the end.", remedy))

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from engine.data.libraries import how_to_install
 from engine.errors import EngineError
 from engine.jobs.events import JobEvent, TrainJob
 
@@ -18,7 +19,7 @@ def train_model(job: TrainJob, folder: Path, report: Callable[[JobEvent], None])
         from engine.training.run import train
     except ImportError as error:
         message = "Training needs PyTorch, transformers and PEFT, which are not installed."
-        raise EngineError("model_unsupported", message, "Install the training extra.", str(error)) from error
+        raise EngineError("model_unsupported", message, how_to_install(), str(error)) from error
     try:
         return train(job, folder, report)
     except Stopped:

@@ -9,6 +9,7 @@ from typing import Any
 
 from converter.configuration import DEFAULT_ORIGINAL_CONTEXT
 from converter.errors import ConversionCancelled
+from engine.data.libraries import how_to_install
 from engine.errors import EngineError
 from engine.jobs.events import JobProgress, VerifyJob
 from engine.library.folders import assets_dir
@@ -84,7 +85,7 @@ def _reference_rows(
         from engine.verification.reference import Reference
     except ImportError as error:
         message = "Comparing needs PyTorch and transformers, which are not installed."
-        raise EngineError("model_unsupported", message, "Install the training extra.", str(error)) from error
+        raise EngineError("model_unsupported", message, how_to_install(), str(error)) from error
     reference = Reference(checkpoint)
     rows = []
     for number, sequence in enumerate(sequences):

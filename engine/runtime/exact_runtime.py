@@ -9,6 +9,7 @@ import importlib.util
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from engine.data.libraries import how_to_install
 from engine.errors import EngineError
 from engine.protocol import Load
 from engine.runtime.cancellation import Cancellation
@@ -48,7 +49,7 @@ def open_exactly(
             return _open(file, file.exact, request, log, cancellation, on_progress)
         except ImportError as error:
             sentence = "PyTorch, which computes this model exactly, is damaged."
-            problem = EngineError("model_unsupported", sentence, "Install the training extra again.", str(error))
+            problem = EngineError("model_unsupported", sentence, "Install the packages of training again.", str(error))
         except EngineError as error:
             if error.code != "out_of_memory":
                 raise
@@ -85,10 +86,18 @@ def _problem(file: ModelFile, request: Load) -> EngineError | None:
         return EngineError("model_unsupported", "PyTorch computes it exactly.", "Load it with that runtime.")
     if request.adapters:
         return takes_no_adapters()
-    if importlib.util.find_spec("torch") is None:
+    if importlib.util.find_spec("torch") is None and not _use_training_packages():
         sentence = "PyTorch, which computes this model exactly, is not installed."
-        return EngineError("model_unsupported", sentence, "Install the training extra.")
+        return EngineError("model_unsupported", sentence, how_to_install())
     return None
+
+
+def _use_training_packages() -> bool:
+    """Take PyTorch from the packages of training, and everything that the program has itself from there."""
+    from engine.training_environment.environment import default_environment, use_ready
+    from engine.training_environment.lock import program_lock
+
+    return use_ready(default_environment(), program_lock(), first=False)
 
 
 def _open(

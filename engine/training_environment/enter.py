@@ -8,7 +8,7 @@ import importlib.util
 import runpy
 import sys
 
-from engine.training_environment.environment import default_environment, use
+from engine.training_environment.environment import default_environment, use_ready
 from engine.training_environment.lock import program_lock
 
 MODULES = ("engine.jobs", "engine.training.preview")
@@ -16,9 +16,8 @@ MODULES = ("engine.jobs", "engine.training.preview")
 
 def enter() -> None:
     """Put the user's training packages on the path, if they are ready and needed."""
-    environment = default_environment()
-    if importlib.util.find_spec("torch") is None and environment.state(program_lock()) == "ready":
-        use(environment.packages)
+    if importlib.util.find_spec("torch") is None:
+        use_ready(default_environment(), program_lock())
 
 
 def main(arguments: list[str]) -> None:

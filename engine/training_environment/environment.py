@@ -6,6 +6,7 @@ left, and `job/` is the folder of the installation itself (engine/jobs/handle.py
 
 from __future__ import annotations
 
+import importlib
 import json
 import shutil
 import sys
@@ -101,9 +102,18 @@ def default_environment() -> TrainingEnvironment:
     return TrainingEnvironment(platformdirs.user_data_path(APP_NAME, appauthor=False) / FOLDER_NAME)
 
 
-def use(packages: Path) -> None:
-    """Let this process import the packages, before those that came with the program: they fit each other."""
-    sys.path.insert(0, str(packages))
+def use(packages: Path, *, first: bool = True) -> None:
+    """Let this process import the packages: before those that came with the program, or only what those lack."""
+    sys.path.insert(0 if first else len(sys.path), str(packages))
+    importlib.invalidate_caches()
+
+
+def use_ready(environment: TrainingEnvironment, lock: Path, *, first: bool = True) -> bool:
+    """Use the packages if they are complete and fit this program, and tell whether they are used."""
+    if environment.state(lock) != "ready":
+        return False
+    use(environment.packages, first=first)
+    return True
 
 
 def discard(folder: Path) -> None:

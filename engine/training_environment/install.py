@@ -47,7 +47,7 @@ def install(
     environment.partial.mkdir(parents=True)
     meter = _Meter("unpack", size, report, stopped)
     for wheel, file in zip(selection.wheels, files, strict=True):
-        meter.item = wheel.package
+        meter.begin(wheel.package)
         unpack(file, environment.partial, meter.add)
     check_versions(environment.partial, selection.wheels)
     report(JobProgress("check", 0, 0, "packages"))
@@ -71,11 +71,9 @@ def download(environment: TrainingEnvironment, selection: Selection, meter: _Met
     """Download what is not there yet."""
     environment.wheels.mkdir(parents=True, exist_ok=True)
     files = []
-    before = 0
     for wheel in selection.wheels:
-        meter.item = wheel.package
-        files.append(fetch(wheel, environment.wheels, lambda done, before=before: meter.set(before + done)))
-        before += wheel.size_bytes
+        meter.begin(wheel.package)
+        files.append(fetch(wheel, environment.wheels, meter.reach))
     return files
 
 
@@ -84,7 +82,7 @@ def find(folder: Path, selection: Selection, meter: _Meter) -> list[Path]:
     missing: list[str] = []
     files = []
     for wheel in selection.wheels:
-        meter.item = wheel.package
+        meter.begin(wheel.package)
         file = folder / wheel.file_name
         if not (file.is_file() and is_intact(file, wheel)):
             missing.append(wheel.file_name)
@@ -128,15 +126,21 @@ class _Meter:
     def __init__(self, stage: str, total: int, report: Report, stopped: Stopped) -> None:
         self._stage, self._total, self._report, self._stopped = stage, total, report, stopped
         self._pace = Pace()
-        self._done = 0
-        self.item = ""
+        self._done = self._before = 0
+        self._item = ""
+
+    def begin(self, item: str) -> None:
+        """Go over to the next package."""
+        self._item, self._before = item, self._done
 
     def add(self, count: int) -> None:
-        self.set(self._done + count)
+        """Count more bytes."""
+        self.reach(self._done - self._before + count)
 
-    def set(self, done: int) -> None:
+    def reach(self, done: int) -> None:
+        """Take how much of the present package is done."""
         if self._stopped():
             raise ConversionCancelled
-        self._done = done
-        rate, left = self._pace.update(done, self._total)
-        self._report(JobProgress(self._stage, done, self._total, "bytes", rate, left, self.item))
+        self._done = self._before + done
+        rate, left = self._pace.update(self._done, self._total)
+        self._report(JobProgress(self._stage, self._done, self._total, "bytes", rate, left, self._item))

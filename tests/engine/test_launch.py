@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-from engine.launch import child_environment, python_command
+from engine.launch import child_environment, python_command, training_command
 
 
 def test_the_sources_start_this_python():
@@ -16,6 +16,7 @@ def test_the_installed_program_starts_the_console_program_beside_it(monkeypatch,
     monkeypatch.delenv("PYTHONPATH", raising=False)
     assert python_command("engine.jobs", "x") == [str(tmp_path / "phidelity-engine"), "-m", "engine.jobs", "x"]
     assert "PYTHONPATH" not in child_environment()
+    assert training_command("engine.jobs", "x")[1:] == ["-m", "engine.training_environment.enter", "engine.jobs", "x"]
 
 
 def test_the_console_program_runs_commands_and_no_other_modules():

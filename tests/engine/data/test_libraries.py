@@ -7,7 +7,7 @@ import pytest
 
 from engine.data import libraries
 from engine.data.examination import CheckOptions, installed_checks
-from engine.data.libraries import is_installed, training_library
+from engine.data.libraries import how_to_install, is_installed, training_library
 from engine.errors import EngineError
 
 HEAVY = ("torch", "transformers", "llama_cpp", "pyarrow", "datasketch", "scipy", "py3langid", "pypdfium2", "PySide6")
@@ -30,6 +30,12 @@ def test_a_missing_library_is_one_sentence():
     assert failure.value.code == "model_unsupported"
     assert failure.value.message == "Counting stars needs the package phidelity_no_such, which is not installed."
     assert failure.value.remedy
+
+
+def test_the_remedy_suits_the_program(monkeypatch):
+    assert how_to_install() == "Install the training extra."
+    monkeypatch.setattr(sys, "frozen", True, raising=False)
+    assert how_to_install().endswith("phidelity-engine training-environment install")
 
 
 def test_checks_without_their_library_are_left_out(monkeypatch):

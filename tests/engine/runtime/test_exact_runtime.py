@@ -77,6 +77,7 @@ def without_torch(monkeypatch):
     """Let PyTorch look as if it were not installed."""
     find = importlib.util.find_spec
     monkeypatch.setattr(exact_runtime.importlib.util, "find_spec", lambda name: None if name == "torch" else find(name))
+    monkeypatch.setattr(exact_runtime, "_use_training_packages", lambda: False)  # whatever this user has installed
 
 
 def test_without_pytorch_the_notice_says_what_to_install(native_log, small, without_torch):

@@ -5,7 +5,7 @@ import sys
 
 from engine.launch import child_environment, python_command, training_command
 from engine.training_environment import enter as module
-from engine.training_environment.environment import use
+from engine.training_environment.environment import use, use_ready
 from engine.training_environment.install import install
 
 
@@ -41,6 +41,14 @@ def test_packages_of_another_version_are_not_used(packages, monkeypatch):
     monkeypatch.setattr(sys, "path", ["before"])
     module.enter()
     assert sys.path == ["before"]
+
+
+def test_the_worker_takes_only_what_the_program_lacks(packages, monkeypatch):
+    monkeypatch.setattr(sys, "path", ["before"])
+    assert not use_ready(packages.environment, packages.lock, first=False)
+    environment = ready(packages)
+    assert use_ready(environment, packages.lock, first=False)
+    assert sys.path == ["before", str(environment.packages)]
 
 
 def test_a_job_runs_through_it(tmp_path):

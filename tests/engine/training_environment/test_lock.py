@@ -1,6 +1,7 @@
 """Check that the program's lock file has what training needs, and what is said where it has not."""
 
 import re
+import sys
 import tomllib
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import pytest
 from packaging.requirements import Requirement
 
 from engine.errors import EngineError
-from engine.training_environment.lock import lock_key, program_lock, select
+from engine.training_environment.lock import lock_key, program_lock, select, suitable_build
 from tests.helpers.wheels import make_lock, make_wheel
 
 ROOT = Path(__file__).parents[3]
@@ -46,6 +47,17 @@ def test_libraries_of_nvidia_come_with_their_build_alone():
     packages = tomllib.loads(program_lock().read_text("utf-8"))["packages"]
     nvidia = [package for package in packages if package["name"].startswith("nvidia-")]
     assert nvidia and all("'cuda' in dependency_groups" in package["marker"] for package in nvidia)
+
+
+def test_the_build_goes_by_the_driver(monkeypatch):
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.setattr(Path, "exists", lambda path: path.name == "version")
+    assert suitable_build() == "cuda"
+    monkeypatch.setattr(Path, "exists", lambda path: False)
+    assert suitable_build() == "cpu"
+    monkeypatch.setattr(sys, "platform", "win32")
+    monkeypatch.setattr(Path, "exists", lambda path: True)
+    assert suitable_build() == "cpu"
 
 
 def test_sizes_are_those_of_the_wheels(tmp_path):
