@@ -40,16 +40,20 @@ class PackagesCard(Card):
         self._offers = self._make_offers()
         self._progress = self._make_progress()
         self.body.addWidget(self._offers)
+        self._bar = ThinProgress(self.tr("Progress of the installation"))
         self.body.addWidget(self._progress)
+        self.body.addWidget(self._bar)
         self.show_status(PackagesStatus())
 
     def show_status(self, status: PackagesStatus) -> None:
         """Show how things are; the card hides itself where nothing is needed."""
         goes_on = status.doing in ("installing", "cancelling")
         self.setVisible(status.are_needed or goes_on)
-        self.title.setText(self.tr("Installing what training needs") if goes_on else self.tr("Training needs more"))
+        self.title.setText(
+            self.tr("Installing what training needs") if goes_on else self.tr("Training needs more packages")
+        )
         self.text.setText(self._text(status))
-        self.text.setVisible(bool(self.text.text()))
+        self.text.setVisible(not goes_on)
         self.install.setText(self.tr("Go on…") if status.state == "partial" else self.tr("Install…"))
         self._show_failure(status)
         self._offers.setVisible(not goes_on and status.download_bytes > 0)
@@ -72,8 +76,6 @@ class PackagesCard(Card):
         self.cancel = Button(self.tr("Cancel"))
         self.cancel.setAccessibleName(self.tr("Cancel the installation"))
         self.cancel.clicked.connect(self.cancel_requested)
-        self._bar = ThinProgress(self.tr("Progress of the installation"))
-        self.body.addWidget(self._bar)
         return _row(self.doing, self._pace, self.cancel, stretches=False)
 
     def _show_failure(self, status: PackagesStatus) -> None:
