@@ -8,6 +8,7 @@ from http import HTTPStatus
 from pathlib import Path
 
 import requests
+import truststore
 
 from engine.errors import EngineError
 from engine.training_environment.lock import Wheel
@@ -18,6 +19,11 @@ TRIES = 3
 
 OnBytes = Callable[[int], None]
 """Is told how many bytes of the wheel are there; it cancels by raising."""
+
+
+def trust_the_system() -> None:
+    """Accept for this process the certificates that the system trusts, as those of a company's proxy."""
+    truststore.inject_into_ssl()
 
 
 def fetch(wheel: Wheel, folder: Path, on_bytes: OnBytes) -> Path:
@@ -77,7 +83,9 @@ def _receive(wheel: Wheel, partial: Path, on_bytes: OnBytes) -> None:
 
 def _failure(wheel: Wheel, error: requests.RequestException) -> EngineError:
     host = wheel.address.split("/")[2]
-    if isinstance(error, requests.HTTPError) and error.response is not None:
+    if isinstance(error, requests.exceptions.SSLError):
+        message = f"The connection to {host} is not secure: its certificate is not known to this computer."
+    elif isinstance(error, requests.HTTPError) and error.response is not None:
         message = f"{host} does not give {wheel.package} ({error.response.status_code})."
     else:
         message = f"{wheel.package} cannot be downloaded from {host}: there is no connection."

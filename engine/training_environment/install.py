@@ -13,7 +13,7 @@ from engine.errors import EngineError
 from engine.jobs.events import JobProgress
 from engine.jobs.pace import Pace
 from engine.launch import child_environment, python_command
-from engine.training_environment.download import fetch, is_intact
+from engine.training_environment.download import fetch, is_intact, trust_the_system
 from engine.training_environment.environment import Record, TrainingEnvironment, discard
 from engine.training_environment.lock import Selection, Wheel
 from engine.training_environment.unpack import check_versions, free_bytes, unpack, unpacked_size
@@ -69,6 +69,7 @@ def check_disk(folder: Path, needed: int) -> None:
 
 def download(environment: TrainingEnvironment, selection: Selection, meter: _Meter) -> list[Path]:
     """Download what is not there yet."""
+    trust_the_system()
     environment.wheels.mkdir(parents=True, exist_ok=True)
     files = []
     for wheel in selection.wheels:

@@ -3,6 +3,7 @@
 import dataclasses
 
 import pytest
+import requests
 
 from engine.errors import EngineError
 from engine.training_environment.download import CHUNK_BYTES, fetch
@@ -67,3 +68,14 @@ def test_no_connection_is_told_and_keeps_what_was_downloaded(packages, tmp_path)
         fetch(wheel, tmp_path, lambda _: None)
     assert failure.value.code == "download_failed"
     assert part.read_bytes() == b"begun"
+
+
+def test_a_certificate_that_nobody_knows_is_told_as_such(packages, tmp_path, monkeypatch):
+    def refuse(*_arguments, **_options):
+        raise requests.exceptions.SSLError("CERTIFICATE_VERIFY_FAILED")
+
+    monkeypatch.setattr(requests, "get", refuse)
+    wheel = first(packages, "https://127.0.0.1:9")
+    with pytest.raises(EngineError, match=r"127\.0\.0\.1:9 is not secure") as failure:
+        fetch(wheel, tmp_path, lambda _: None)
+    assert "CERTIFICATE_VERIFY_FAILED" in failure.value.details
