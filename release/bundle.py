@@ -12,6 +12,7 @@ Entry = tuple[str, str, str]
 EXCLUDED_MODULES = [
     "readline",  # GPL, and for consoles alone
     "tkinter",
+    "pip",
     "unittest",
     "pydoc",
     "PySide6.QtNetwork",

@@ -1,9 +1,9 @@
 """Pin what training needs, for every system: `python -m release.training_lock [--wheel FILE]` (needs uv).
 
-It writes requirements/pylock.train.toml, a lock file as the packaging specifications define it, with the address, the
-size and the SHA-256 of every wheel. The group `cuda` chooses the builds for NVIDIA cards. PyPI has PyTorch for Linux
-with CUDA only; the build without it, and for Windows the build with it, come from PyTorch's own index. Where that
-cannot be reached, `--wheel` gives the files of these builds that are at hand.
+It writes requirements/pylock.train.toml, a lock file as the packaging specifications define it, with the size and the
+SHA-256 of every wheel, and its path on the host that pip uses. The group `cuda` chooses the builds for NVIDIA cards.
+PyPI has PyTorch for Linux with CUDA only; the build without it, and for Windows the build with it, come from PyTorch's
+own index. Where that cannot be reached, `--wheel` gives the files of these builds that are at hand.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import urllib.request
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, unquote, urljoin
+from urllib.parse import quote, unquote, urljoin, urlsplit
 
 from packaging.tags import Tag
 from packaging.utils import parse_wheel_filename
@@ -76,7 +76,7 @@ def resolved() -> list[Package]:
     """Let uv find versions for the extra `train` on all systems, the same as in requirements/dev.lock."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     command = ["uv", "pip", "compile", "-q", "--universal", "--python-version", "3.11", "--format", "pylock.toml"]
-    command += ["--default-index", "https://pypi.org/simple", "-c", "requirements/dev.lock", "-"]
+    command += ["-c", "requirements/dev.lock", "-"]
     wanted = "\n".join(project["optional-dependencies"]["train"])
     done = subprocess.run(command, cwd=ROOT, input=wanted, stdout=subprocess.PIPE, text=True, check=True)
     packages: list[Package] = tomllib.loads(done.stdout)["packages"]
@@ -89,7 +89,7 @@ def trimmed(package: Package) -> Package:
     if _FOR_CUDA.match(package["name"]):
         marker = f"({marker}) and 'cuda' in dependency_groups" if marker else "'cuda' in dependency_groups"
     wheels = [
-        {"url": wheel["url"], "size": wheel["size"], "sha256": wheel["hashes"]["sha256"]}
+        {"path": urlsplit(wheel["url"]).path.lstrip("/"), "size": wheel["size"], "sha256": wheel["hashes"]["sha256"]}
         for wheel in package["wheels"]
         if any(_is_ours(tag) for tag in parse_wheel_filename(_file_name(wheel["url"]))[3])
     ]
@@ -155,7 +155,8 @@ def _package_lines(package: Mapping[str, Any]) -> Iterator[str]:
     yield "wheels = ["
     for wheel in package["wheels"]:
         hashes = f"{{ sha256 = {_quoted(wheel['sha256'])} }}"
-        yield f"  {{ url = {_quoted(wheel['url'])}, size = {wheel['size']}, hashes = {hashes} }},"
+        place = next(key for key in ("url", "path") if key in wheel)
+        yield f"  {{ {place} = {_quoted(wheel[place])}, size = {wheel['size']}, hashes = {hashes} }},"
     yield "]"
 
 

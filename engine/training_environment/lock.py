@@ -18,6 +18,7 @@ from engine.errors import EngineError
 Build = Literal["cpu", "cuda"]
 BUILDS: tuple[Build, ...] = ("cpu", "cuda")
 LOCK_NAME = "pylock.train.toml"
+HOST_NAME = "wheel-host.txt"
 TOOL = "phidelity"
 UNPACKED_TIMES = {"cpu": 3.6, "cuda": 2.2}
 """How much larger the packages are than their wheels: measured on Linux for `cpu` (3.5), estimated for `cuda`."""
@@ -67,6 +68,16 @@ def program_lock() -> Path:
     return Path(getattr(sys, "_MEIPASS", Path(__file__).parents[2])) / "requirements" / LOCK_NAME
 
 
+def wheel_host() -> str:
+    """Give the host that pip gets wheels from: the bundle has it beside the lock file, the sources ask pip."""
+    stated = program_lock().with_name(HOST_NAME)
+    if stated.is_file():
+        return stated.read_text("utf-8").strip()
+    from pip._internal.models.index import PyPI  # an installed program has no pip
+
+    return str(PyPI.file_storage_domain)
+
+
 def suitable_build() -> Build:
     """Choose the build for this computer: with CUDA where NVIDIA's driver runs and the lock file has it (Linux)."""
     return "cuda" if sys.platform == "linux" and Path("/proc/driver/nvidia/version").exists() else "cpu"
@@ -97,7 +108,8 @@ def select(lock: Path, build: Build) -> Selection:
 
 def _wheels(pins: Pylock, groups: list[str]) -> Iterator[Wheel]:
     for package, source in pins.select(dependency_groups=groups):
-        if not isinstance(source, PackageWheel) or source.url is None or source.size is None:
-            raise PylockValidationError(f"{package.name} has no wheel with address and size")
+        if not isinstance(source, PackageWheel) or source.size is None:
+            raise PylockValidationError(f"{package.name} has no wheel with a size")
+        address = source.url or f"https://{wheel_host()}/{source.path}"
         digest = source.hashes["sha256"]
-        yield Wheel(package.name, str(package.version), source.filename, source.url, source.size, digest)
+        yield Wheel(package.name, str(package.version), source.filename, address, source.size, digest)

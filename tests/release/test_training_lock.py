@@ -9,7 +9,7 @@ from release import training_lock as module
 from release.folder import sha256
 from release.training_lock import as_toml, main, own_build, trimmed
 
-HOST = "https://files.pythonhosted.org/packages"
+HOST = "https://wheels.example/packages"
 
 
 def wheel(name):
@@ -38,7 +38,7 @@ def test_wheels_for_other_systems_are_left_out():
             "cp311-cp311-macosx_10_9_x86_64",
         )
     ]
-    kept = [each["url"].rpartition("/")[2] for each in trimmed(package("some", *names))["wheels"]]
+    kept = [each["path"].rpartition("/")[2] for each in trimmed(package("some", *names))["wheels"]]
     assert kept == [names[0], names[3], names[5], names[6]]
 
 

@@ -5,11 +5,13 @@ import sys
 import tomllib
 from pathlib import Path
 
+import pip._internal.models.index
 import pytest
 from packaging.requirements import Requirement
 
 from engine.errors import EngineError
-from engine.training_environment.lock import lock_key, program_lock, select, suitable_build
+from engine.training_environment import lock as module
+from engine.training_environment.lock import HOST_NAME, lock_key, program_lock, select, suitable_build
 from tests.helpers.wheels import make_lock, make_wheel
 
 ROOT = Path(__file__).parents[3]
@@ -35,12 +37,22 @@ def test_what_the_program_has_itself_comes_in_the_same_version():
     assert all(package["version"] in versions[package["name"]] for package in shared)
 
 
-def test_every_wheel_has_a_secure_address_a_size_and_a_hash():
+def test_every_wheel_has_a_place_a_size_and_a_hash():
     for package in tomllib.loads(program_lock().read_text("utf-8"))["packages"]:
         for wheel in package["wheels"]:
-            host = wheel["url"].split("/")[2]
-            assert wheel["url"].startswith("https://") and host in ("files.pythonhosted.org", "download.pytorch.org")
+            assert wheel.get("url", "").startswith("https://") or wheel["path"].startswith("packages/")
             assert wheel["size"] > 0 and re.fullmatch("[0-9a-f]{64}", wheel["hashes"]["sha256"])
+
+
+def test_wheels_without_an_address_are_on_the_host_of_pip(tmp_path, monkeypatch):
+    wheel = make_wheel(tmp_path, "tiny", "1.0")
+    path = make_lock(tmp_path / "lock.toml", [wheel], [])
+    path.write_text(re.sub(r'url = "[^"]*/', 'path = "packages/', path.read_text()))
+    host = pip._internal.models.index.PyPI.file_storage_domain
+    assert select(path, "cpu").wheels[0].address == f"https://{host}/packages/{wheel.name}"
+    (tmp_path / HOST_NAME).write_text("wheels.example\n")
+    monkeypatch.setattr(module, "program_lock", lambda: path)
+    assert select(path, "cpu").wheels[0].address == f"https://wheels.example/packages/{wheel.name}"
 
 
 def test_libraries_of_nvidia_come_with_their_build_alone():
