@@ -1,4 +1,4 @@
-"""Open the window: `python -m app [--profile DIR] [--smoke] [--screenshot FILE --page PAGE --theme THEME]`."""
+"""Open the window: `python -m app [MODEL.gguf] [--profile DIR] [--smoke] [--screenshot FILE --page P --theme T]`."""
 
 import argparse
 import logging
@@ -57,6 +57,8 @@ def _run(options: argparse.Namespace, profile: Path | None) -> int:
     try:
         application = Application(qt, paths, options.theme)
     except StorageError as error:
+        if error.code == "profile_in_use" and options.model is not None:
+            return _leave_to_open_window(options.model, paths.open_requests)
         print(f"phidelity: {error} {error.remedy or ''}".rstrip(), file=sys.stderr)
         if alone:
             show_start_failure(error)
@@ -64,7 +66,7 @@ def _run(options: argparse.Namespace, profile: Path | None) -> int:
     signals = QuitSignals(qt)
     if options.size:
         application.window.resize(*options.size)
-    application.start()
+    application.start(options.model)
     application.window.show_page(options.page)
     errand: QObject | None = None
     if options.smoke:
@@ -76,6 +78,17 @@ def _run(options: argparse.Namespace, profile: Path | None) -> int:
     signals.close()
     del errand
     return status
+
+
+def _leave_to_open_window(model: Path, folder: Path) -> int:
+    from app.opening import hand_over
+
+    try:
+        hand_over(model, folder)
+    except OSError as error:
+        print(f"phidelity: {model.name} could not be handed to the open window: {error}.", file=sys.stderr)
+        return 4
+    return 0
 
 
 class QuitSignals:
@@ -127,6 +140,7 @@ def _size(text: str) -> tuple[int, int]:
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m app", description="Chat with Phi-3 models on this computer.")
+    parser.add_argument("model", type=Path, nargs="?", metavar="MODEL.gguf", help="a model to add and chat with")
     parser.add_argument("--profile", type=Path, metavar="DIR", help="keep chats, settings and models in DIR")
     parser.add_argument("--smoke", action="store_true", help="send one message to the Starter, print the answer, quit")
     parser.add_argument("--screenshot", type=Path, metavar="FILE", help="save a picture of the window and quit")

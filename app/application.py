@@ -1,5 +1,6 @@
 """Build every long-lived object once, connect the parts of the window, and own the order of shutdown."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QLockFile, QMimeData, QObject, QTimer
@@ -14,6 +15,7 @@ from app.chat.services import ChatServices
 from app.crash import CrashReporter
 from app.engine_bridge import EngineBridge
 from app.notices import Notices
+from app.opening import OpenRequests
 from app.paths import Paths, assets_dir
 from app.settings import Settings
 from app.storage.conversations import Conversations
@@ -51,6 +53,7 @@ class Application(QObject):
         self._theme_overridden = theme is not None
         self._records = ModelRecords(self._database)
         self._closed = False
+        self._requests = OpenRequests(paths.open_requests, qt, self)
         self.others: OtherPages | None = None
         self._build_window()
         self._connect()
@@ -60,12 +63,25 @@ class Application(QObject):
             self._notices.say_until_read(sentence)
         qt.aboutToQuit.connect(self.shutdown)
 
-    def start(self) -> None:
-        """Show the window, load a model while the user looks at it, and build what is not seen yet."""
+    def start(self, model: Path | None = None) -> None:
+        """Show the window, load a model while the user looks at it, and build what is not seen yet.
+
+        `model` is a file to open instead of loading the model of last time.
+        """
         self.window.show()
         self._go_to_composer()
-        self.chat.models.load_again()
-        QTimer.singleShot(AFTER_FIRST_PAINT_MS, self, self.build_other_pages)
+        if model is None:
+            self.chat.models.load_again()
+            QTimer.singleShot(AFTER_FIRST_PAINT_MS, self, self.build_other_pages)
+        else:
+            QTimer.singleShot(AFTER_FIRST_PAINT_MS, self, lambda: self.open_model(model))
+
+    def open_model(self, path: Path) -> None:
+        """Add the model of a file to the others and load it, in front of the user."""
+        self.build_other_pages()
+        if self.others is not None:
+            self.window.come_forward()
+            self.others.open_model(path)
 
     def build_other_pages(self) -> None:
         """Add the pages beside the chat; the first picture of the window does not wait for them."""
@@ -152,6 +168,7 @@ class Application(QObject):
         chat.chat_shown.connect(self._go_to_composer)
         chat.models_requested.connect(lambda: window.show_page("models"))
         chat.settings_requested.connect(lambda: window.show_page("settings"))
+        self._requests.file_requested.connect(self.open_model)
         self.settings.changed.connect(self._setting_changed)
         self.settings.save_failed.connect(self._notices.say)
         self.theme.changed.connect(lambda: self.settings.change(text_scale=self.theme.scale))

@@ -98,6 +98,10 @@ class OtherPages(QObject):
         self._runs.resume()
         self._packages.resume()
 
+    def open_model(self, path: Path) -> None:
+        """Add the model of a file and chat with it, or show on the Models page what is wrong with it."""
+        self._library.open_file(path)
+
     def close(self) -> None:
         """Follow jobs no longer (they go on), and wait for what reads and writes."""
         self.training.close()
@@ -109,6 +113,7 @@ class OtherPages(QObject):
     def _connect(self) -> None:
         self._library.chat_requested.connect(self._chat_with)
         self._library.unload_requested.connect(self._unload)
+        self._library.open_failed.connect(self._not_opened)
         self._models.changed.connect(self._show_models)
         self._packages.changed.connect(self._show_packages)
         self.settings_page.packages_removal_requested.connect(self.training.remove_packages)
@@ -145,6 +150,11 @@ class OtherPages(QObject):
         self._chat.models.see_with(self._chat.own.companion)
         self._find_adapters()
         self.composer_requested.emit()
+
+    def _not_opened(self) -> None:
+        self._window.show_page(MODELS)
+        if self._bridge.state.kind == "none":
+            self._chat.models.load_again()
 
     def _unload(self, path: Path) -> None:
         if self._bridge.state.path == str(path):

@@ -38,6 +38,11 @@ class Paths:
         return self.data / "jobs"
 
     @property
+    def open_requests(self) -> Path:
+        """Return the folder through which later starts of the program ask the open window to open files."""
+        return self.data / "open-requests"
+
+    @property
     def runs(self) -> Path:
         """Return the folder with one folder per training run."""
         return self.data / "runs"

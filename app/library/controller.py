@@ -38,6 +38,7 @@ class LibraryController(QObject):
 
     chat_requested = Signal(Path)
     unload_requested = Signal(Path)
+    open_failed = Signal()
 
     def __init__(
         self, page: ModelsPage, models: ModelList, queue: JobQueue, notices: Notices, background: Background
@@ -72,6 +73,10 @@ class LibraryController(QObject):
         for path in paths:
             self._background.run(partial(_inspect, path), self._ask_how, partial(self._show_import_error, path.name))
 
+    def open_file(self, path: Path) -> None:
+        """Use a GGUF file where it lies and chat with it; ask how to import a checkpoint."""
+        self._background.run(partial(_inspect_to_open, path), self._open, partial(self._not_opened, path.name))
+
     def show_figures(self, path: Path) -> None:
         """Show what a comparison of a model with its reference found."""
         entry = self._models.find(path)
@@ -94,6 +99,19 @@ class LibraryController(QObject):
                 self._models.rename(source.path.resolve(), choice.name)
             return
         self._add_job(source.name, ImportJob(str(source.path), str(choice.out), choice.quantization, choice.name))
+
+    def _open(self, source: "ImportSource") -> None:
+        if source.kind == "checkpoint":
+            self._ask_how(source)
+            return
+        path = source.path.resolve()
+        if not self._models.covers(path):
+            self._models.add_in_place(path)
+        self.chat_requested.emit(path)
+
+    def _not_opened(self, name: str, error: Exception) -> None:
+        self._show_import_error(name, error)
+        self.open_failed.emit()
 
     def _ask_how(self, source: "ImportSource") -> None:
         """Show the dialog for one source after the other; more may arrive while one is open."""
@@ -186,6 +204,17 @@ def _free_path(folder: Path, stem: str) -> Path:
 
 def _show_in_folder(entry: ModelEntry) -> None:
     QDesktopServices.openUrl(QUrl.fromLocalFile(str(entry.path.parent)))
+
+
+def _inspect_to_open(path: Path) -> "ImportSource":
+    """Look at a file as `_inspect` does, and refuse what is read but cannot answer, as an adapter."""
+    from engine.library.scanner import read_card
+
+    source = _inspect(path)
+    problem = read_card(path).problem if source.kind == "gguf" else None
+    if problem is not None:
+        raise ConversionError("model_invalid", problem, None)
+    return source
 
 
 def _inspect(path: Path) -> "ImportSource":

@@ -120,6 +120,11 @@ class ModelList(QObject):
         folder = self.folder
         self._background.run(lambda: _add_reference(folder, path), lambda _: self.refresh())
 
+    def covers(self, path: Path) -> bool:
+        """Tell whether a file lies where models are looked for anyway."""
+        folders = {folder.resolve() for folder in self._folders()}
+        return not folders.isdisjoint([path.parent, path.parent.parent])
+
     def remove(self, entry: ModelEntry, *, trash: bool = True) -> None:
         """Take a model off the list; its file goes to the trash or for good, but one used in place stays."""
         self._background.run(lambda: _remove(entry.card, trash), lambda problem: self._removed(entry, problem))

@@ -96,6 +96,13 @@ class MainWindow(QMainWindow):
         self.sidebar.setVisible(shown)
         self._sidebar_line.setVisible(shown)
 
+    def come_forward(self) -> None:
+        """Stand before other windows, as far as the desktop allows it."""
+        self.setWindowState(self.windowState() & ~Qt.WindowState.WindowMinimized)
+        self.show()
+        self.raise_()
+        self.activateWindow()
+
     def geometry_text(self) -> str:
         """Return place and size as a text for the settings."""
         return bytes(self.saveGeometry().toBase64().data()).decode("ascii")
