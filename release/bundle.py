@@ -51,11 +51,12 @@ _UNWANTED = re.compile(
             |sqldrivers|tls|vectorimageformats|wayland-graphics-integration-server)[/\\]
       | plugins[/\\]imageformats[/\\](lib)?q(pdf|tga|wbmp|icns|tiff)\b
       | plugins[/\\]platforminputcontexts[/\\](lib)?qtvirtualkeyboard
-      | plugins[/\\]platforms[/\\](lib)?q(eglfs|linuxfb|minimalegl|vnc|vkkhrdisplay)\b
+      | plugins[/\\]platforms[/\\](lib)?q(eglfs|linuxfb|minimal|minimalegl|vnc|vkkhrdisplay)\b
       | plugins[/\\]platformthemes[/\\](lib)?qgtk3\b
       | translations[/\\](?!qtbase_)
     )
     | (^|[/\\])llama_cpp[/\\].*\.(h|cmake|lib|a)$
+    | (^|[/\\])libvulkan\.so  # belongs to the drivers; without it there is nothing to compute on
     """,
     re.VERBOSE,
 )
@@ -117,5 +118,5 @@ def _is_library(name: str) -> bool:
     """Tell a library that is only loaded through others from plugins, extensions of Python and what ctypes opens."""
     path = PurePath(name)
     loaded_by_name = "plugins" in path.parts or "llama_cpp" in path.parts or ".cpython-" in path.name
-    loaded_by_name = loaded_by_name or ".abi3." in path.name or path.name.startswith(("libpython", "libvulkan"))
+    loaded_by_name = loaded_by_name or ".abi3." in path.name or path.name.startswith("libpython")
     return not loaded_by_name and ".so" in path.name

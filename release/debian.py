@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import gzip
 import os
+import re
 import shutil
 import subprocess
+import tempfile
 from pathlib import Path
 
 from engine.version import VERSION
@@ -14,7 +16,6 @@ from release.desktop import install_desktop_files
 
 PACKAGE = "phidelity"
 DEPENDS = (
-    "libc6 (>= 2.31)",
     "libegl1",
     "libgl1",
     "libfontconfig1",
@@ -23,7 +24,9 @@ DEPENDS = (
     "libx11-xcb1",
     "zlib1g",
 )
-"""What the program takes from the system: PyInstaller leaves drivers, fonts and the C library outside."""
+"""What the program takes from the system beside the C library: PyInstaller leaves drivers and fonts outside."""
+
+_GLIBC = re.compile(r"\bGLIBC_(\d+)\.(\d+)\b")
 
 _CONTROL = """Package: {package}
 Version: {version}
@@ -31,7 +34,7 @@ Architecture: {architecture}
 Maintainer: The authors of Phidelity
 Installed-Size: {size}
 Depends: {depends}
-Recommends: libgomp1, fonts-noto-core
+Recommends: libvulkan1, fonts-noto-core
 Suggests: mesa-vulkan-drivers
 Section: science
 Priority: optional
@@ -45,25 +48,40 @@ Description: chat with Phi-3 models on your own computer, offline
 
 
 def write_deb(program: Path, out_folder: Path, date: int) -> Path:
-    """Write `phidelity_VERSION_ARCHITECTURE.deb`; needs dpkg-deb."""
+    """Write `phidelity_VERSION_ARCHITECTURE.deb`; needs dpkg-deb and objdump."""
     architecture = subprocess.check_output(["dpkg", "--print-architecture"], text=True).strip()
-    root = ROOT / "build" / "deb"
-    shutil.rmtree(root, ignore_errors=True)
-    _install(program, root, date)
-    control = root / "DEBIAN" / "control"
-    control.parent.mkdir()
-    size = sum(path.stat().st_size for path in root.rglob("*") if path.is_file() and not path.is_symlink()) // 1024
-    text = _CONTROL.format(
-        package=PACKAGE, version=VERSION, architecture=architecture, size=size, depends=", ".join(DEPENDS)
-    )
-    control.write_text(text, "utf-8")
-    _set_modes(root)
     out = out_folder / f"{PACKAGE}_{VERSION}_{architecture}.deb"
     environment = {**os.environ, "SOURCE_DATE_EPOCH": str(date)}
-    command = ["dpkg-deb", "--build", "--root-owner-group", "-Zxz", "-z3", str(root), str(out)]
-    subprocess.run(command, env=environment, check=True, stdout=subprocess.DEVNULL)
-    shutil.rmtree(root)
+    with tempfile.TemporaryDirectory(prefix="deb-", dir=out_folder) as temporary:
+        root = Path(temporary) / "root"
+        _install(program, root, date)
+        _write_control(program, root, architecture)
+        _set_modes(root)
+        command = ["dpkg-deb", "--build", "--root-owner-group", "-Zxz", "-z3", str(root), str(out)]
+        subprocess.run(command, env=environment, check=True, stdout=subprocess.DEVNULL)
     return out
+
+
+def _write_control(program: Path, root: Path, architecture: str) -> None:
+    size = sum(path.stat().st_size for path in root.rglob("*") if path.is_file() and not path.is_symlink()) // 1024
+    depends = ", ".join([f"libc6 (>= {needed_glibc(program)})", *DEPENDS])
+    text = _CONTROL.format(package=PACKAGE, version=VERSION, architecture=architecture, size=size, depends=depends)
+    control = root / "DEBIAN" / "control"
+    control.parent.mkdir()
+    control.write_text(text, "utf-8")
+
+
+def needed_glibc(program: Path) -> str:
+    """Give the oldest version of the C library that has what every file of the program asks for; needs objdump."""
+    libraries = [path for path in program.rglob("*") if path.is_file() and not path.is_symlink() and _is_elf(path)]
+    listed = subprocess.run(["objdump", "-p", *map(str, libraries)], capture_output=True, text=True, check=True).stdout
+    newest = max((int(match[1]), int(match[2])) for match in _GLIBC.finditer(listed))
+    return f"{newest[0]}.{newest[1]}"
+
+
+def _is_elf(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(4) == b"\x7fELF"
 
 
 def _install(program: Path, root: Path, date: int) -> None:

@@ -1,7 +1,7 @@
-"""Build the installed program and its packages on Linux: `python -m release.package`. Results lie in dist/.
+"""Build the installed program and its packages on Linux, and test them: `python -m release.package`.
 
-The environment must hold requirements/app.lock and pyinstaller, and llama.cpp built with GGML_NATIVE=OFF,
-GGML_BACKEND_DL=ON and GGML_CPU_ALL_VARIANTS=ON, so that the program runs on every processor.
+Results lie in dist/. `make package` runs this in an environment that holds requirements/package.lock, and llama.cpp
+built so that the program runs on every processor (llama_builds.py).
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 
 from engine.version import VERSION
+from release import install_test
 from release.archive import write_archive
 from release.components import ROOT
 from release.debian import write_deb
@@ -32,7 +33,8 @@ def main() -> int:
     write_sums(files, DIST / f"SHA256SUMS-{platform_name()}.txt")
     for file in files:
         print(f"{file.name}: {file.stat().st_size / 1e6:.0f} MB", flush=True)
-    return subprocess.call([sys.executable, "-m", "release.smoke", str(program)], cwd=ROOT)
+    tests = [["release.smoke", str(program)], *install_tests(files)]
+    return max(subprocess.call([sys.executable, "-m", *test], cwd=ROOT) for test in tests)
 
 
 def build() -> Path:
@@ -57,6 +59,14 @@ def pack(program: Path) -> list[Path]:
     if shutil.which("dpkg-deb"):
         files.append(write_deb(program, DIST, source_date()))
     return files
+
+
+def install_tests(files: list[Path]) -> list[list[str]]:
+    """Give the tests that install packages, where this process may run them."""
+    if install_test.can_run():
+        return [["release.install_test", str(file)] for file in files if file.suffix == ".deb"]
+    print("The Debian package was not installed for a test: that needs root and debootstrap.", flush=True)
+    return []
 
 
 if __name__ == "__main__":
