@@ -12,6 +12,8 @@ from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from engine.launch import restore_library_path
+
 if TYPE_CHECKING:
     from PySide6.QtWidgets import QApplication
 
@@ -22,6 +24,7 @@ LOG_BYTES = 1_000_000
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the program and return its exit status."""
+    restore_library_path()
     options = _parse(arguments)
     if sys.platform.startswith("linux") and not _has_display():
         if not options.smoke and not options.screenshot:

@@ -10,6 +10,8 @@ import runpy
 import sys
 from collections.abc import Sequence
 
+from engine.launch import restore_library_path
+
 MODULES = (
     "engine.worker",
     "engine.jobs",
@@ -24,6 +26,7 @@ MODULES = (
 
 def main(arguments: Sequence[str]) -> int:
     """Run the command line or one of the modules and give the exit status."""
+    restore_library_path()
     if arguments[:1] == ["data"]:
         from engine.training_environment.enter import enter
 

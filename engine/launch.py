@@ -23,6 +23,20 @@ def training_command(module: str, *arguments: str) -> list[str]:
     return python_command("engine.training_environment.enter", module, *arguments)
 
 
+def restore_library_path() -> None:
+    """Take the installed program's own libraries out of the environment of what it starts, as browsers and Pythons.
+
+    PyInstaller's loader puts them there for this process, which has read the variable already.
+    """
+    if not is_frozen():
+        return
+    before = os.environ.pop("LD_LIBRARY_PATH_ORIG", None)
+    if before:
+        os.environ["LD_LIBRARY_PATH"] = before
+    else:
+        os.environ.pop("LD_LIBRARY_PATH", None)
+
+
 def is_frozen() -> bool:
     """Tell whether this is the installed program, which has no Python of its own to start."""
     return bool(getattr(sys, "frozen", False))

@@ -56,10 +56,14 @@ _UNWANTED = re.compile(
       | translations[/\\](?!qtbase_)
     )
     | (^|[/\\])llama_cpp[/\\].*\.(h|cmake|lib|a)$
-    | (^|[/\\])libvulkan\.so  # belongs to the drivers; without it there is nothing to compute on
     """,
     re.VERBOSE,
 )
+
+_OF_THE_SYSTEM = re.compile(
+    r"^lib(vulkan|stdc\+\+|gcc_s|X11|X11-xcb|Xau|Xdmcp|bsd|md|expat|z|fontconfig|freetype|png16|brotli(dec|common))\.so"
+)
+"""Libraries that graphics drivers and fonts of the system use too: a driver does not work with older ones than its own."""
 
 _LLAMA_FULL = re.compile(r"llama_cpp/lib/lib[\w-]+(\.so(\.\d+){2,}|(\.\d+){2,}\.dylib)$")
 _LLAMA_NUMBERED = re.compile(r"llama_cpp/lib/(?P<stem>lib[\w-]+)(?P<ending>\.so\.\d+|\.\d+\.dylib)$")
@@ -67,7 +71,7 @@ _LLAMA_NUMBERED = re.compile(r"llama_cpp/lib/(?P<stem>lib[\w-]+)(?P<ending>\.so\
 
 def is_wanted(name: str) -> bool:
     """Tell whether a file that was collected, by its place in the folder, is used by the program."""
-    return _UNWANTED.search(name) is None
+    return _UNWANTED.search(name) is None and _OF_THE_SYSTEM.match(PurePath(name).name) is None
 
 
 def is_for_training(module: str) -> bool:

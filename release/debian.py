@@ -16,15 +16,23 @@ from release.desktop import install_desktop_files
 
 PACKAGE = "phidelity"
 DEPENDS = (
+    "libgcc-s1",
     "libegl1",
     "libgl1",
+    "libexpat1",
     "libfontconfig1",
+    "libfreetype6",
+    "libpng16-16",
+    "libbrotli1",
+    "libwayland-client0",
+    "libwayland-cursor0",
+    "libwayland-egl1",
     "libxcb1",
     "libx11-6",
     "libx11-xcb1",
     "zlib1g",
 )
-"""What the program takes from the system beside the C library: PyInstaller leaves drivers and fonts outside."""
+"""What the program takes from the system beside the libraries of C and C++ (release/bundle.py says why)."""
 
 _GLIBC = re.compile(r"\bGLIBC_(\d+)\.(\d+)\b")
 
@@ -64,7 +72,8 @@ def write_deb(program: Path, out_folder: Path, date: int) -> Path:
 
 def _write_control(program: Path, root: Path, architecture: str) -> None:
     size = sum(path.stat().st_size for path in root.rglob("*") if path.is_file() and not path.is_symlink()) // 1024
-    depends = ", ".join([f"libc6 (>= {needed_glibc(program)})", *DEPENDS])
+    cxx = f"libstdc++6 (>= {_major_version('libstdc++6')})"
+    depends = ", ".join([f"libc6 (>= {needed_glibc(program)})", cxx, *DEPENDS])
     text = _CONTROL.format(package=PACKAGE, version=VERSION, architecture=architecture, size=size, depends=depends)
     control = root / "DEBIAN" / "control"
     control.parent.mkdir()
@@ -77,6 +86,12 @@ def needed_glibc(program: Path) -> str:
     listed = subprocess.run(["objdump", "-p", *map(str, libraries)], capture_output=True, text=True, check=True).stdout
     newest = max((int(match[1]), int(match[2])) for match in _GLIBC.finditer(listed))
     return f"{newest[0]}.{newest[1]}"
+
+
+def _major_version(package: str) -> str:
+    """Give the first number of the version of a package of the building machine."""
+    shown = subprocess.check_output(["dpkg-query", "--show", "--showformat=${Version}", package], text=True)
+    return re.split(r"\D", shown, maxsplit=1)[0]
 
 
 def _is_elf(path: Path) -> bool:

@@ -164,8 +164,10 @@ def chat(debian: Debian, profile: str) -> None:
 
 def check_libraries(debian: Debian) -> None:
     """Find every library that the program loads, with the packages it depends on alone; GPU drivers may be absent."""
-    loaded = "find /usr/lib/phidelity -type f -name '*.so*' ! -name '*vulkan*' -exec ldd {} + 2>/dev/null"
-    missing = {line.strip() for line in debian.run("sh", "-c", loaded).splitlines() if "not found" in line}
+    files = "find /usr/lib/phidelity -type f -name '*.so*' ! -name '*vulkan*'"
+    # As the program's loader sets it; what a file finds in no other way is not there for the program either.
+    command = f"LD_LIBRARY_PATH=/usr/lib/phidelity/_internal {files} -exec ldd {{}} + 2>/dev/null"
+    missing = {line.strip() for line in debian.run("sh", "-c", command).splitlines() if "not found" in line}
     if missing:
         raise InstallFailure(f"The package depends on too little: {sorted(missing)}.")
 

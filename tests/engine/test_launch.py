@@ -1,9 +1,10 @@
 """Test how the product's processes are started, from the sources and from the installed program."""
 
+import os
 import subprocess
 import sys
 
-from engine.launch import child_environment, python_command, training_command
+from engine.launch import child_environment, python_command, restore_library_path, training_command
 
 
 def test_the_sources_start_this_python():
@@ -25,3 +26,20 @@ def test_the_console_program_runs_commands_and_no_other_modules():
     refused = subprocess.run([*command, "-m", "os"], capture_output=True, text=True, check=False)
     assert refused.returncode == 2
     assert "no module called 'os'" in refused.stderr
+
+
+def test_what_the_installed_program_starts_does_not_get_its_libraries(monkeypatch):
+    monkeypatch.setattr(sys, "frozen", True, raising=False)
+    monkeypatch.setenv("LD_LIBRARY_PATH", "/usr/lib/phidelity/_internal")
+    monkeypatch.setenv("LD_LIBRARY_PATH_ORIG", "/opt/lib")
+    restore_library_path()
+    assert os.environ["LD_LIBRARY_PATH"] == "/opt/lib"
+    assert "LD_LIBRARY_PATH_ORIG" not in os.environ
+    restore_library_path()
+    assert "LD_LIBRARY_PATH" not in os.environ
+
+
+def test_the_sources_leave_the_environment_alone(monkeypatch):
+    monkeypatch.setenv("LD_LIBRARY_PATH", "/opt/lib")
+    restore_library_path()
+    assert os.environ["LD_LIBRARY_PATH"] == "/opt/lib"

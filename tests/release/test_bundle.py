@@ -24,6 +24,9 @@ from release.bundle import (
         "PySide6/Qt/translations/qtwebengine_locales/de.pak",
         "llama_cpp/include/llama.h",
         "libvulkan.so.1",
+        "libstdc++.so.6",
+        "libX11-xcb.so.1",
+        "libz.so.1",
     ],
 )
 def test_what_is_never_used_stays_out(name: str) -> None:
@@ -39,6 +42,9 @@ def test_what_is_never_used_stays_out(name: str) -> None:
         "PySide6/plugins/platforms/qwindows.dll",
         "PySide6/Qt/translations/qtbase_de.qm",
         "llama_cpp/lib/libggml-vulkan.so",
+        "libxcb-cursor.so.0",
+        "libzstd.so.1",
+        "pillow.libs/libfreetype-57f805ba.so.6.20.6",
         "assets/models/starter.gguf",
     ],
 )
