@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine.launch import restore_library_path
+from engine.processor import processor_problem
 
 if TYPE_CHECKING:
     from PySide6.QtWidgets import QApplication
@@ -26,6 +27,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the program and return its exit status."""
     restore_library_path()
     options = _parse(arguments)
+    problem = processor_problem()
+    if problem is not None:
+        print(f"phidelity: {problem}", file=sys.stderr)
+        return 1
     if sys.platform.startswith("linux") and not _has_display():
         if not options.smoke and not options.screenshot:
             print("phidelity: there is no display to open a window on (DISPLAY is not set).", file=sys.stderr)

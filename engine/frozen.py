@@ -11,6 +11,7 @@ import sys
 from collections.abc import Sequence
 
 from engine.launch import restore_library_path
+from engine.processor import processor_problem
 
 MODULES = (
     "engine.worker",
@@ -27,6 +28,10 @@ MODULES = (
 def main(arguments: Sequence[str]) -> int:
     """Run the command line or one of the modules and give the exit status."""
     restore_library_path()
+    problem = processor_problem()
+    if problem is not None:
+        print(f"phidelity-engine: {problem}", file=sys.stderr)  # noqa: T201
+        return 1
     if arguments[:1] == ["data"]:
         from engine.training_environment.enter import enter
 

@@ -63,7 +63,7 @@ _UNWANTED = re.compile(
 _OF_THE_SYSTEM = re.compile(
     r"^lib(vulkan|stdc\+\+|gcc_s|X11|X11-xcb|Xau|Xdmcp|bsd|md|expat|z|fontconfig|freetype|png16|brotli(dec|common))\.so"
 )
-"""Libraries that graphics drivers and fonts of the system use too: a driver does not work with older ones than its own."""
+"""Libraries that graphics drivers and fonts of the system use too: drivers do not work with older ones than theirs."""
 
 _LLAMA_FULL = re.compile(r"llama_cpp/lib/lib[\w-]+(\.so(\.\d+){2,}|(\.\d+){2,}\.dylib)$")
 _LLAMA_NUMBERED = re.compile(r"llama_cpp/lib/(?P<stem>lib[\w-]+)(?P<ending>\.so\.\d+|\.\d+\.dylib)$")
