@@ -110,11 +110,12 @@ def _install(program: Path, root: Path, date: int) -> None:
     documents = root / "usr/share/doc" / PACKAGE
     documents.mkdir(parents=True)
     shutil.copyfile(program / "NOTICE", documents / "copyright")
-    packed = gzip.compress((ROOT / "CHANGELOG.md").read_bytes(), 9, mtime=date)
-    (documents / "changelog.gz").write_bytes(packed)
+    packed = gzip.compress((ROOT / "CHANGELOG.md").read_bytes(), 9, mtime=0)
+    (documents / "NEWS.gz").write_bytes(packed)
 
 
 def _set_modes(root: Path) -> None:
     for path in root.rglob("*"):
         if not path.is_symlink():
-            path.chmod(0o755 if path.is_dir() or path.stat().st_mode & 0o100 else 0o644)
+            runs = path.is_dir() or (path.stat().st_mode & 0o100 and ".so" not in path.name)
+            path.chmod(0o755 if runs else 0o644)

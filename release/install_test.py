@@ -160,6 +160,7 @@ def chat(debian: Debian, profile: str) -> None:
     models = json.loads(debian.run("phidelity-engine", "models", "--json", user=USER))
     if not models:
         raise InstallFailure("The command line knows no model.")
+    debian.run("phidelity-engine", "doctor", user=USER)
 
 
 def check_libraries(debian: Debian) -> None:

@@ -1,4 +1,4 @@
-"""Build the installed program and its packages on Linux, and test them: `python -m release.package`.
+"""Build the installed program and the packages of this system, and test them: `python -m release.package`.
 
 Results lie in dist/. `make package` runs this in an environment that holds requirements/package.lock, and llama.cpp
 built so that the program runs on every processor (llama_builds.py).
@@ -63,9 +63,11 @@ def pack(program: Path) -> list[Path]:
 
 def install_tests(files: list[Path]) -> list[list[str]]:
     """Give the tests that install packages, where this process may run them."""
+    packages = [file for file in files if file.suffix == ".deb"]
     if install_test.can_run():
-        return [["release.install_test", str(file)] for file in files if file.suffix == ".deb"]
-    print("The Debian package was not installed for a test: that needs root and debootstrap.", flush=True)
+        return [["release.install_test", str(package)] for package in packages]
+    if packages:
+        print("The Debian package was not installed for a test: that needs root and debootstrap.", flush=True)
     return []
 
 

@@ -25,6 +25,7 @@ def program(tmp_path: Path) -> Path:
         shutil.copy("/bin/true", folder / name)
     (folder / "_internal" / "data.txt").write_text("data")
     (folder / "_internal" / "data.txt").chmod(0o600)
+    shutil.copy("/bin/true", folder / "_internal" / "libused.so.1")
     (folder / "_internal" / "link.txt").symlink_to("data.txt")
     (folder / "NOTICE").write_text("Licences")
     return folder
@@ -52,7 +53,8 @@ def test_the_control_file(program: Path, tmp_path: Path) -> None:
 def test_files_lie_where_debian_wants_them_and_belong_to_root(program: Path, tmp_path: Path) -> None:
     found = contents(write_deb(program, tmp_path, DATE))
     assert found["./usr/lib/phidelity/phidelity"] == "-rwxr-xr-x root/root"
-    assert found["./usr/lib/phidelity/_internal/data.txt"] == "-rw-r--r-- root/root"
+    for name in ("data.txt", "libused.so.1"):
+        assert found[f"./usr/lib/phidelity/_internal/{name}"] == "-rw-r--r-- root/root"
     for place in (
         "./usr/bin/phidelity -> ../lib/phidelity/phidelity",
         "./usr/bin/phidelity-engine -> ../lib/phidelity/phidelity-engine",
@@ -62,6 +64,7 @@ def test_files_lie_where_debian_wants_them_and_belong_to_root(program: Path, tmp
         "./usr/share/icons/hicolor/scalable/apps/phidelity.svg",
         "./usr/share/metainfo/org.phidelity.Phidelity.metainfo.xml",
         "./usr/share/doc/phidelity/copyright",
+        "./usr/share/doc/phidelity/NEWS.gz",
     ):
         assert place in found
     assert {owner.split()[1] for owner in found.values()} == {"root/root"}
