@@ -26,7 +26,7 @@ from release.macos.packages import programs_folder
 SECONDS = 240
 START_RUNS = 4
 WARM_START_SECONDS = 1.5
-_SYSTEM_PATH = "/usr/bin:/bin" if os.name != "nt" else os.environ.get("SYSTEMROOT", "C:/Windows") + "/System32"
+_WINDOWS_PATH = os.environ.get("SYSTEMROOT", "C:/Windows") + "/System32"
 
 
 class SmokeFailure(Exception):
@@ -45,7 +45,8 @@ class Installed:
             **kept,
             "HOME": str(home),
             "USERPROFILE": str(home),
-            "PATH": _SYSTEM_PATH,
+            # A Debian has a Python in /usr/bin, so there is nothing on the path but what Windows cannot do without.
+            "PATH": _WINDOWS_PATH if os.name == "nt" else str(home / "nothing"),
             "LANG": "C.UTF-8",
         }
         self.environment["APPDATA"] = self.environment["LOCALAPPDATA"] = str(home / "AppData")
@@ -184,7 +185,7 @@ def _seconds_to_window(installed: Installed) -> float:
 
 
 def _windows(installed: Installed) -> str:
-    command = ["xwininfo", "-root", "-tree"]
+    command = [shutil.which("xwininfo") or "xwininfo", "-root", "-tree"]
     return subprocess.run(command, env=installed.environment, capture_output=True, text=True, check=False).stdout
 
 
