@@ -104,7 +104,7 @@ class QuitSignals:
 
     def __init__(self, qt: "QApplication") -> None:
         """Listen from now on."""
-        from PySide6.QtCore import QSocketNotifier
+        from PySide6.QtCore import QSocketNotifier, QTimer
 
         self._ours, self._theirs = socket.socketpair()
         for end in (self._ours, self._theirs):
@@ -113,7 +113,8 @@ class QuitSignals:
         notifier = QSocketNotifier(self._ours.fileno(), QSocketNotifier.Type.Read, qt)
         notifier.activated.connect(lambda *_: self._ours.recv(16))
         for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, lambda *_: qt.quit())
+            # Through the loop: before it runs there is nothing that could be quit.
+            signal.signal(number, lambda *_: QTimer.singleShot(0, qt, qt.quit))
 
     def close(self) -> None:
         """Hear signals as before."""

@@ -38,6 +38,18 @@ qt.exec()
 application.shutdown()
 """
 
+# Is told to end before the loop that would hear of it runs.
+ENDED_EARLY = """
+import os, signal
+from PySide6.QtWidgets import QApplication
+from app.__main__ import QuitSignals
+qt = QApplication([])
+signals = QuitSignals(qt)
+os.kill(os.getpid(), signal.SIGTERM)
+qt.exec()
+signals.close()
+"""
+
 
 def run(*arguments: str, timeout: float = 120, **environment: str) -> subprocess.CompletedProcess[str]:
     settings = {**os.environ, "QT_QPA_PLATFORM": "offscreen", **environment}
@@ -119,6 +131,12 @@ def test_what_was_shown_survives_the_end_of_the_window(
     assert len(answer.text) > 20
     assert answer.stats is not None
     assert answer.stats.finish_reason == "interrupted"
+
+
+def test_a_signal_that_comes_before_the_loop_runs_is_not_lost() -> None:
+    environment = {**os.environ, "QT_QPA_PLATFORM": "offscreen"}
+    done = subprocess.run([sys.executable, "-c", ENDED_EARLY], cwd=ROOT, env=environment, timeout=60, check=False)
+    assert done.returncode == 0
 
 
 def _wait_for_pieces(path: Path, count: int) -> None:
