@@ -252,7 +252,7 @@ def llama_wheel(environment: Environment, pin: str, build: LlamaBuild) -> Path:
     shutil.rmtree(building, ignore_errors=True)
     building.mkdir(parents=True)
     command = [*environment.pip("wheel"), "--no-deps", "--no-binary", "llama-cpp-python", "-w", building, pin]
-    logged("llama.log", command, {**os.environ, "CMAKE_ARGS": build.cmake_arguments()})
+    logged("llama.log", command, {**os.environ, **build.variables()})
     shutil.rmtree(folder, ignore_errors=True)
     building.rename(folder)
     return next(folder.glob("llama_cpp_python-*.whl"))

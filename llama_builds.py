@@ -11,6 +11,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+LAYER_SETTINGS = Path(__file__).resolve().parent / "release" / "linux" / "vulkan_layer_settings.h"
 INCLUDES = ("/usr/include", "/usr/local/include", "/opt/homebrew/include")
 
 
@@ -54,6 +55,14 @@ class LlamaBuild:
     def cmake_arguments(self) -> str:
         """Give the value of CMAKE_ARGS: the user's own, and those of this build."""
         return " ".join([*filter(None, [os.environ.get("CMAKE_ARGS", "")]), *self.flags])
+
+    def variables(self) -> dict[str, str]:
+        """Give the environment variables to compile with, beside those that are set."""
+        variables = {"CMAKE_ARGS": self.cmake_arguments()}
+        if self.tools and sys.platform == "linux" and not sdk_is_here() and headers_are_old():
+            flags = [*filter(None, [os.environ.get("CXXFLAGS", "")]), f'-include "{LAYER_SETTINGS}"']
+            variables["CXXFLAGS"] = " ".join(flags)
+        return variables
 
     def key(self) -> str:
         """Name the machine, Python and flags that the result is made for; other keys mean another result."""
@@ -143,6 +152,15 @@ def portable_build(may_install: bool) -> LlamaBuild:
         return PORTABLE  # Metal is in it already
     vulkan = PORTABLE_VULKAN.missing_tools() or (sys.platform != "linux" and not sdk_is_here())
     return PORTABLE if vulkan and not (may_install and sys.platform == "linux") else PORTABLE_VULKAN
+
+
+def headers_are_old() -> bool:
+    """Tell whether Vulkan's headers lack what llama.cpp takes of VK_EXT_layer_settings, as Debian 12's do."""
+    for folder in INCLUDES:
+        header = Path(folder) / "vulkan" / "vulkan_core.h"
+        if header.is_file():
+            return "VK_EXT_layer_settings" not in header.read_text("utf-8", "replace")
+    return False
 
 
 def sdk_is_here() -> bool:

@@ -93,3 +93,15 @@ def test_the_portable_build_has_vulkan_where_its_tools_are_or_can_be_installed(b
     glslc.parent.mkdir()
     glslc.touch(0o755)
     assert portable_build(may_install=False) is PORTABLE_VULKAN
+
+
+def test_old_headers_of_vulkan_get_what_they_lack(bare_machine, monkeypatch):
+    monkeypatch.setenv("CXXFLAGS", "-O1")
+    header = bare_machine / "include" / "vulkan" / "vulkan_core.h"
+    header.parent.mkdir(parents=True)
+    header.write_text("#define VK_EXT_layer_settings 1\n")
+    assert "CXXFLAGS" not in GPU_BUILDS["vulkan"].variables()
+    header.write_text("#define VK_VERSION_1_3 1\n")
+    assert GPU_BUILDS["vulkan"].variables()["CXXFLAGS"] == f'-O1 -include "{llama_builds.LAYER_SETTINGS}"'
+    assert llama_builds.LAYER_SETTINGS.is_file()
+    assert NATIVE.variables().keys() == {"CMAKE_ARGS"}
