@@ -26,10 +26,12 @@ def training_command(module: str, *arguments: str) -> list[str]:
 def restore_library_path() -> None:
     """Take the installed program's own libraries out of the environment of what it starts, as browsers and Pythons.
 
-    PyInstaller's loader puts them there for this process, which has read the variable already.
+    PyInstaller's loader puts them there for this process, which has read the variable already. A program of the same
+    folder must then begin anew rather than rely on it, and set it for itself.
     """
     if not is_frozen():
         return
+    os.environ["PYINSTALLER_RESET_ENVIRONMENT"] = "1"
     before = os.environ.pop("LD_LIBRARY_PATH_ORIG", None)
     if before:
         os.environ["LD_LIBRARY_PATH"] = before

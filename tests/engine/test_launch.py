@@ -32,9 +32,11 @@ def test_what_the_installed_program_starts_does_not_get_its_libraries(monkeypatc
     monkeypatch.setattr(sys, "frozen", True, raising=False)
     monkeypatch.setenv("LD_LIBRARY_PATH", "/usr/lib/phidelity/_internal")
     monkeypatch.setenv("LD_LIBRARY_PATH_ORIG", "/opt/lib")
+    monkeypatch.setenv("PYINSTALLER_RESET_ENVIRONMENT", "")
     restore_library_path()
     assert os.environ["LD_LIBRARY_PATH"] == "/opt/lib"
     assert "LD_LIBRARY_PATH_ORIG" not in os.environ
+    assert os.environ["PYINSTALLER_RESET_ENVIRONMENT"] == "1"
     restore_library_path()
     assert "LD_LIBRARY_PATH" not in os.environ
 
