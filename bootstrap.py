@@ -251,7 +251,9 @@ def llama_wheel(environment: Environment, pin: str, build: LlamaBuild) -> Path:
     building = folder.with_name(folder.name + ".building")
     shutil.rmtree(building, ignore_errors=True)
     building.mkdir(parents=True)
-    command = [*environment.pip("wheel"), "--no-deps", "--no-binary", "llama-cpp-python", "-w", building, pin]
+    # pip's own cache of wheels does not know the flags that one was compiled with.
+    command = [*environment.pip("wheel"), "--no-cache-dir", "--no-deps", "--no-binary", "llama-cpp-python"]
+    command += ["-w", building, pin]
     logged("llama.log", command, {**os.environ, **build.variables()})
     shutil.rmtree(folder, ignore_errors=True)
     building.rename(folder)

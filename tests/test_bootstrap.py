@@ -51,6 +51,21 @@ def test_the_wheel_of_the_asked_build_is_taken_from_the_cache(cache, tmp_path):
     assert wheel.parent == bootstrap.wheel_folder(VULKAN)
 
 
+def test_a_build_is_compiled_anew_whatever_pip_has_kept(cache, monkeypatch, tmp_path):
+    commands = []
+
+    def compiled(_log, command, variables):
+        commands.append((command, variables))
+        _write_wheel(command[command.index("-w") + 1] / "llama_cpp_python-2.0-py3-none-any.whl", "anew")
+
+    monkeypatch.setattr(bootstrap, "wheel_folder", lambda build: tmp_path / "wheels" / build.name)
+    monkeypatch.setattr(bootstrap, "logged", compiled)
+    wheel = llama_wheel(Environment(tmp_path / "venv"), "llama-cpp-python==2.0", VULKAN)
+    ((command, variables),) = commands
+    assert wheel == tmp_path / "wheels" / "vulkan" / "llama_cpp_python-2.0-py3-none-any.whl"
+    assert "--no-cache-dir" in command and "GGML_VULKAN=ON" in variables["CMAKE_ARGS"]
+
+
 def test_missing_packages_are_named_to_who_may_not_install_them(cache, monkeypatch):
     monkeypatch.setattr(bootstrap, "missing_system_packages", lambda *_: ["glslc", "libvulkan-dev"])
     monkeypatch.setattr(bootstrap, "may_install_packages", lambda: False)
