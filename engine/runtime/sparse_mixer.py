@@ -3,6 +3,7 @@
 llama.cpp weighs the two chosen experts by a softmax over their scores. SparseMixer, as Phi-3.5-MoE has it at inference,
 weighs each by a softmax over the experts whose score is near its own (within twice `jitter_noise`, relatively): about 1
 each, less where there are near ties. The converter makes llama.cpp's weights equal; the near ties are put right here.
+Sums in 16 bits, as a GPU would have them, choose other experts: they are asked for in 32 bits.
 Source: `sparsemixer` in the model's code on the Hub and in transformers.
 """
 
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 
 from converter.gguf_file import GGUFHeader
 from converter.metadata import ROUTER_JITTER_KEY, ROUTER_SCORE_SCALE_KEY, ROUTER_WEIGHT_SCALE_KEY
+from engine.runtime.ggml_tensor import add_up_in_32_bits
 
 _SCORES = b"ffn_moe_logits-"
 _WEIGHTS = b"ffn_moe_weights_norm-"
@@ -59,6 +61,7 @@ class SparseMixer:
         name: bytes = self._ggml.ggml_get_name(tensor)
         is_scores, is_weights = name.startswith(_SCORES), name.startswith(_WEIGHTS)
         if ask:
+            add_up_in_32_bits(self._ggml, tensor)
             return is_scores or is_weights
         values = np.empty(self._ggml.ggml_nbytes(tensor) // _FLOAT_BYTES, np.float32)
         if is_scores:
@@ -93,6 +96,7 @@ def _declare(ggml: Any) -> Any:
     tensor, data, size = ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t
     for name, arguments, result in (
         ("ggml_get_name", [tensor], ctypes.c_char_p),
+        ("ggml_op_name", [ctypes.c_int], ctypes.c_char_p),
         ("ggml_nbytes", [tensor], size),
         ("ggml_backend_tensor_get", [tensor, data, size, size], None),
         ("ggml_backend_tensor_set", [tensor, data, size, size], None),

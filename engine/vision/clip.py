@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from engine.errors import EngineError
 from engine.runtime.backends import ggml_library, load_backends
+from engine.runtime.ggml_tensor import GgmlTensor, add_up_in_32_bits
 from engine.vision.companion import PATCHES, Companion
 from engine.vision.hd_transform import CROP
 
@@ -28,33 +29,11 @@ Floats = NDArray[np.float32]
 ProgressCallback = Callable[[float], None]
 
 _INPUT = b"inp_raw"  # copies of it on a GPU have names around this one
-_PRECISION_F32 = 10  # enum ggml_prec: a GPU then adds up in 32 bits
 _WARNINGS = (3, 4)
 
 
 class TowerError(EngineError):
     """Report that the library could not encode a crop, which is the GPU's fault where it computes."""
-
-
-class GgmlTensor(ctypes.Structure):
-    """Mirror `struct ggml_tensor` of the pinned version, whose `src` no function gives."""
-
-    _fields_ = [
-        ("type", ctypes.c_int),
-        ("buffer", ctypes.c_void_p),
-        ("ne", ctypes.c_int64 * 4),
-        ("nb", ctypes.c_size_t * 4),
-        ("op", ctypes.c_int),
-        ("op_params", ctypes.c_int32 * 16),
-        ("flags", ctypes.c_int32),
-        ("src", ctypes.c_void_p * 10),
-        ("view_src", ctypes.c_void_p),
-        ("view_offs", ctypes.c_size_t),
-        ("data", ctypes.c_void_p),
-        ("name", ctypes.c_char * 64),
-        ("extra", ctypes.c_void_p),
-        ("padding", ctypes.c_char * 8),
-    ]
 
 
 class MtmdTower:
@@ -124,11 +103,9 @@ class MtmdTower:
             self._features = np.empty((count, width), np.float32)
             self._library.ggml_backend_tensor_get(address, self._features.ctypes.data, 0, self._features.nbytes)
             return False
-        tensor = GgmlTensor.from_address(address)
-        if self._library.ggml_op_name(tensor.op) == b"MUL_MAT":
-            tensor.op_params[0] = _PRECISION_F32
+        add_up_in_32_bits(self._library, address)
         if self._pixels is not None:
-            for source in tensor.src:
+            for source in GgmlTensor.from_address(address).src:
                 if source and _INPUT in self._library.ggml_get_name(source):
                     self._library.ggml_backend_tensor_set(source, self._pixels.ctypes.data, 0, self._pixels.nbytes)
                     self._pixels = None

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.runtime.backends import ggml_library, load_backends
-from engine.vision.clip import GgmlTensor
+from engine.runtime.ggml_tensor import GgmlTensor
 from engine.vision.companion import Companion
 
 Floats = NDArray[np.float32]

@@ -108,6 +108,11 @@ def test_the_weights_of_experts_are_those_of_the_reference(exact, mixture, tmp_p
     check(exact, mixture, tmp_path, token_ids[:60])
 
 
+def test_experts_are_added_up_in_32_bits(usual, mixture, tmp_path, token_ids):
+    packed = convert(mixture[0], tmp_path / "f16.gguf", outtype="f16").path
+    check(usual, (mixture[0], packed), tmp_path, token_ids[:60])
+
+
 def test_rounding_stays_small(usual, tiny, tmp_path, token_ids):
     check(usual, tiny, tmp_path, token_ids[:60], bound=ROUNDED)
 

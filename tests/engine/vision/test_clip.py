@@ -12,8 +12,9 @@ from converter.checkpoint import Checkpoint
 from converter.clip_companion import companion_file
 from converter.ggml_types import file_type
 from converter.gguf_stream import write_gguf
+from engine.runtime.ggml_tensor import GgmlTensor
 from engine.vision.blas_threads import BlasThreads
-from engine.vision.clip import GgmlTensor, MtmdTower, load_ggml
+from engine.vision.clip import MtmdTower, load_ggml
 from engine.vision.clip_cpu import MOST_CROPS_AT_ONCE, CpuTower
 from engine.vision.companion import Companion
 from engine.vision.hd_transform import Normalization, crop_grid, cut_crops, hd_transform
