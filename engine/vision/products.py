@@ -23,7 +23,7 @@ from engine.vision.companion import Companion
 Floats = NDArray[np.float32]
 
 SMALLEST_HIDDEN = 256
-"""Below it a product is over before rounding what enters it has paid."""
+"""Narrower towers are float32: that of the reference vectors (64) is 2.5e-3 off in bfloat16. Speed was not compared."""
 
 _F32, _BF16 = 0, 30  # enum ggml_type
 _POINTER = ctypes.c_void_p
